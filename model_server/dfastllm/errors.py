@@ -73,7 +73,7 @@ class Cancelled(DFastError):
 
 
 class RowFailed(DFastError):
-    """This request failed inside the engine (non-finite logits, memory, a bug); others go on."""
+    """One request failed inside the engine (non-finite logits, memory, a bug); others go on."""
 
 
 class EngineFailed(DFastError):

@@ -1,0 +1,1 @@
+"""K/V memory and the rule that says when it is reused."""

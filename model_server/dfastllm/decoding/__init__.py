@@ -1,0 +1,1 @@
+"""Which masked positions to commit after a forward, and to which tokens."""

@@ -1,0 +1,131 @@
+"""From logits to one candidate token per masked position, with the numbers that rules rank by.
+
+Confidence follows the model family: LLaDA's rules read the un-tempered softmax (its `generate`,
+step 6), Dream's the tempered and filtered distribution the token was drawn from. Statistics are in
+fp32. Draws are inverse-CDF with one uniform per position (`noise.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+NEG_INF = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class DrawParams:
+    """How each of K positions draws; all tensors have K rows.
+
+    `temperature`, `top_p` fp32 and `top_k` int64 [K]; `uniform` fp32 [K] in (0, 1); None for the
+    whole object means that every position is greedy.
+    """
+
+    temperature: Tensor
+    top_p: Tensor
+    top_k: Tensor
+    uniform: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """One candidate per position; every field has K rows.
+
+    `token` int64; `confidence`, `logprob` (un-tempered), `entropy` (nats) and `margin` fp32;
+    `finite` bool is False where the logits held NaN or +Inf. `entropy` and `margin` are zeros
+    unless asked for. `top_tokens`/`top_logprobs` [K, n] when alternatives were asked for.
+    """
+
+    token: Tensor
+    confidence: Tensor
+    logprob: Tensor
+    entropy: Tensor
+    margin: Tensor
+    finite: Tensor
+    top_tokens: Tensor | None = None
+    top_logprobs: Tensor | None = None
+
+
+def candidates(
+    logits: Tensor,
+    draw: DrawParams | None,
+    *,
+    forbidden: tuple[int, ...] = (),
+    confidence: Literal["raw", "filtered"] = "raw",
+    shape_statistics: bool = False,
+    n_top: int = 0,
+) -> Candidates:
+    """Candidates of `logits` fp32 [K, V]; the logits are changed in place.
+
+    `forbidden` ids are never candidates (the mask token). `shape_statistics` computes entropy and
+    margin; `n_top` the best alternatives by un-tempered log-probability.
+    """
+    if forbidden:
+        logits[:, list(forbidden)] = NEG_INF
+    log_z = logits.logsumexp(-1)  # [K]
+    best, token = logits.max(-1)
+    chosen = best
+    drawn = logits
+    if draw is not None:
+        drawn = filter_logits(logits, draw)
+        sampled = inverse_cdf(drawn, draw.uniform)
+        token = torch.where(draw.temperature > 0, sampled, token)
+        chosen = logits.gather(-1, token[:, None])[:, 0]
+    logprob = chosen - log_z
+    level = logprob
+    if confidence == "filtered" and draw is not None:
+        level = drawn.gather(-1, token[:, None])[:, 0] - drawn.logsumexp(-1)
+    entropy = margin = torch.zeros_like(logprob)
+    if shape_statistics:
+        shape = drawn if confidence == "filtered" else logits
+        probabilities = shape.softmax(-1)
+        entropy = torch.special.entr(probabilities).sum(-1)
+        two = probabilities.topk(2, dim=-1).values
+        margin = two[:, 0] - two[:, 1]
+    top_tokens = top_logprobs = None
+    if n_top:
+        values, top_tokens = logits.topk(min(n_top, logits.shape[-1]), dim=-1)
+        top_logprobs = values - log_z[:, None]
+    return Candidates(
+        token=token,
+        confidence=level.exp(),
+        logprob=logprob,
+        entropy=entropy,
+        margin=margin,
+        finite=torch.isfinite(log_z),
+        top_tokens=top_tokens,
+        top_logprobs=top_logprobs,
+    )
+
+
+def filter_logits(logits: Tensor, draw: DrawParams) -> Tensor:
+    """Tempered logits with everything outside top-k and top-p at -inf; fp32 [K, V].
+
+    Greedy rows are filtered too: Dream's confidence is read from the filtered distribution at any
+    temperature. The nucleus holds the most probable tokens whose mass before them is below `top_p`,
+    so it is never empty. Ties at the k-th logit are cut by sorted order.
+    """
+    tempered = logits / torch.where(draw.temperature > 0, draw.temperature, 1.0)[:, None]
+    limited = (draw.top_k > 0) | (draw.top_p < 1)
+    if not bool(limited.any()):
+        return tempered
+    ordered, order = tempered.sort(dim=-1, descending=True, stable=True)  # [K, V]
+    rank = torch.arange(ordered.shape[-1], device=logits.device)[None, :]
+    k = torch.where(draw.top_k > 0, draw.top_k, ordered.shape[-1])[:, None]
+    ordered = ordered.masked_fill(rank >= k, NEG_INF)
+    mass = ordered.softmax(-1).cumsum(-1)
+    before = mass - ordered.softmax(-1)
+    ordered = ordered.masked_fill((before >= draw.top_p[:, None]) & (rank > 0), NEG_INF)
+    filtered = torch.empty_like(tempered).scatter_(-1, order, ordered)
+    return torch.where(limited[:, None], filtered, tempered)
+
+
+def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
+    """One draw per row of softmax(logits); int64 [K]. `uniform` [K] in (0, 1)."""
+    cumulative = logits.double().softmax(-1).cumsum(-1)
+    target = uniform.double() * cumulative[:, -1]
+    token = torch.searchsorted(cumulative, target[:, None])[:, 0]
+    # Rounding may point one past the end, or (uniform near 1) at a token of no probability.
+    last = logits.shape[-1] - 1 - (logits.flip(-1) > NEG_INF).to(torch.int8).argmax(-1)
+    return torch.minimum(token, last)

@@ -1,0 +1,90 @@
+"""The interface of a decoding rule, and what it sees.
+
+A strategy is pure: it receives the block of each of its rows as [R, B] tensors and says which
+positions to commit. It knows neither the scheduler, nor the cache, nor other strategies. Rules that
+need more have these hooks: `feed` (the positions fed next, also extra ones, also causal), `start`
+(state of one row, kept by the engine between its steps and handed back in `BlockView.state`),
+`Choice.revoke` (masks again; such a rule sets `revokes`, and text waits until the block ends).
+ADR 0002 sketches APD, WINO and DAEDAL against it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from dfastllm.cache.policy import Feed
+from dfastllm.core import DecodingParams, Remasking
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row's progress, in host numbers.
+
+    `masks_at_start` and `masks_left` count masked positions of the block; `step` counts the
+    forwards since the block was entered, `steps` is the block's share of the request's steps.
+    """
+
+    params: DecodingParams
+    step: int
+    steps: int
+    masks_at_start: int
+    masks_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """The active blocks of R rows after a forward, padded to the longest, B.
+
+    `masked` bool: open positions; `token` int64: their candidates; `confidence`, `score` fp32:
+    -inf where not masked (`score` is what the row's remasking ranks by, `confidence` the
+    probability); `filler` bool: the candidate is end-of-text filler. `rows` are host numbers,
+    `state` what `Strategy.start` made for each row.
+    """
+
+    masked: Tensor
+    token: Tensor
+    confidence: Tensor
+    score: Tensor
+    filler: Tensor
+    rows: Sequence[RowView]
+    state: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a strategy decided: bool [R, B] positions to commit, and to mask again."""
+
+    commit: Tensor
+    revoke: Tensor | None = None
+
+
+class Strategy(ABC):
+    """A decoding rule.
+
+    Commits at least one position per row and call, unless it `may_idle`; the engine fails a row
+    whose rule breaks that promise rather than let it run for ever.
+    """
+
+    name: ClassVar[str]
+    revokes: ClassVar[bool] = False
+    may_idle: ClassVar[bool] = False
+
+    @abstractmethod
+    def choose(self, view: BlockView) -> Choice:
+        """Pick the positions to commit; `view` and the result are on the model's device."""
+
+    def start(self, params: DecodingParams) -> Any:
+        """State of a new row; None for rules without any."""
+        return None
+
+    def feed(self, row: RowView, default: Feed) -> Feed:
+        """The positions to feed next; by default what the row's cache kind says."""
+        return default
+
+
+def needs_shape_statistics(params: DecodingParams) -> bool:
+    """Whether the row's ranking needs entropy or margin, which cost another pass over logits."""
+    return params.remasking in (Remasking.ENTROPY, Remasking.TOPK_MARGIN)

@@ -1,0 +1,1 @@
+"""Step-level continuous batching; knows neither HTTP nor text."""

@@ -1,0 +1,223 @@
+"""The spine: one denoising step over whichever rows are running.
+
+`step` reads top to bottom: drop what expired, admit what waits, plan, forward, choose, commit.
+A request may join or leave between any two steps. Synchronous and single-threaded: `service.py`
+gives it a thread and turns its deltas into text.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+
+from dfastllm.cache.policy import CachePolicy
+from dfastllm.cache.pool import PAGE_TOKENS, KVPool
+from dfastllm.core import Delta, FinishReason, Request, TokenLogprob
+from dfastllm.decoding.registry import strategies
+from dfastllm.decoding.strategy import Strategy
+from dfastllm.engine.budget import QueueBudget
+from dfastllm.engine.choose import RowChoice, choose
+from dfastllm.engine.config import EngineConfig
+from dfastllm.engine.observer import Deaf, EngineObserver
+from dfastllm.engine.runner import Forwarded, PlannedRow, Runner
+from dfastllm.engine.scheduler import Scheduler
+from dfastllm.engine.sequence import Sequence
+from dfastllm.errors import Cancelled, DeadlineExceeded, InvalidRequest
+from dfastllm.models.spec import ModelSpec
+from dfastllm.models.transformer import Transformer
+
+
+class DFastLLMEngine:
+    """A diffusion language model with a queue in front of it.
+
+    `rules` and `policy` replace the decoding rules and the cache policy; the defaults are those of
+    the model's family. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        config: EngineConfig,
+        *,
+        observer: EngineObserver | None = None,
+        rules: Mapping[str, Strategy] | None = None,
+        policy: CachePolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        spec: ModelSpec = model.spec
+        weight = model.embed.weight
+        pool = KVPool(
+            n_layers=spec.n_layers,
+            n_pages=config.kv_cache_tokens // PAGE_TOKENS,
+            n_kv_heads=spec.n_kv_heads,
+            head_dim=spec.head_dim,
+            dtype=weight.dtype,
+            device=weight.device,
+        )
+        shift = int(spec.shift_logits)
+        self.spec = spec
+        self.config = config
+        self._rules = rules or strategies(spec.schedule)
+        self._runner = Runner(model, pool, shift)
+        self._budget = QueueBudget(config)
+        self._scheduler = Scheduler(config, pool, policy or CachePolicy(lead=shift), self._budget)
+        self._observer = observer or Deaf()
+        self._clock = clock
+
+    # -- the spine ------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def step(self) -> list[Delta]:
+        """One denoising step; returns what changed, rows that ended included."""
+        started = self._clock()
+        deltas = self._expire(started)
+        self._scheduler.admit(started)
+        rows = self._plan()
+        if rows:
+            forwarded, failed = self._runner.forward(rows)
+            deltas += [self._fail(sequence, error, "error") for sequence, error in failed]
+            for part in forwarded:
+                choices = choose(part, self.spec)
+                deltas += self._commit(part, choices)
+                self._report(started, part, choices)
+        self._report_load()
+        return deltas
+
+    def _plan(self) -> list[PlannedRow]:
+        return [
+            PlannedRow(sequence, feed, sequence.open_positions())
+            for sequence, feed in self._scheduler.plan()
+        ]
+
+    def _commit(self, part: Forwarded, choices: list[RowChoice]) -> list[Delta]:
+        deltas = []
+        for row, choice in zip(part.rows, choices, strict=True):
+            sequence = row.sequence
+            sequence.count_forward(row.feed.refresh, self._scheduler.step)
+            if choice.error is not None:
+                deltas.append(self._fail(sequence, choice.error, "error"))
+                continue
+            sequence.commit(choice.positions, choice.entries)
+            if choice.revoked is not None and len(choice.revoked):
+                sequence.revoke(choice.revoked)
+            done = sequence.advance()
+            deltas.append(self._delta(sequence, done))
+        return deltas
+
+    # -- joining and leaving --------------------------------------------------------------------
+
+    def add(self, requests: Iterable[Request]) -> None:
+        """Queue all of them or none; raises as `prepare` does."""
+        self.enqueue(self.prepare(requests))
+
+    def prepare(self, requests: Iterable[Request]) -> list[Sequence]:
+        """Check requests and reserve their room in the queue. Safe in any thread.
+
+        Raises PromptTooLong, InvalidRequest or Overloaded; then nothing is reserved.
+        """
+        now = self._clock()
+        sequences = [Sequence(r, self.spec, self._rule(r), now) for r in requests]
+        for sequence in sequences:
+            self._scheduler.check(sequence)
+        self._budget.reserve(len(sequences), sum(s.max_length for s in sequences))
+        return sequences
+
+    def enqueue(self, sequences: Iterable[Sequence]) -> None:
+        """Queue prepared rows; they take part from the next step on."""
+        for sequence in sequences:
+            self._scheduler.add(sequence)
+        self._report_load()
+
+    def _rule(self, request: Request) -> Strategy:
+        if not request.prompt or request.max_tokens < 1:
+            raise InvalidRequest("a request needs a prompt and room for an answer")
+        rule = self._rules.get(request.decoding.strategy)
+        if rule is None:
+            raise InvalidRequest(
+                f"unknown strategy {request.decoding.strategy!r}; "
+                f"there are {', '.join(self._rules)}",
+                param="diffusion.strategy",
+            )
+        return rule
+
+    def cancel(self, request_id: str) -> list[Delta]:
+        """Drop a request, waiting or running; nothing happens when it is not there."""
+        found = self._scheduler.find(lambda s: s.request.request_id == request_id)
+        return [self._fail(s, Cancelled("the request was cancelled"), "cancelled") for s in found]
+
+    def finish(self, request_id: str) -> list[Delta]:
+        """End a running answer well: its text met a stop string."""
+        found = self._scheduler.find(lambda s: s.request.request_id == request_id)
+        return [self._leave(s, FinishReason.STOP, ()) for s in found]
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._scheduler.running or self._scheduler.waiting)
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Running and waiting rows."""
+        return len(self._scheduler.running), len(self._scheduler.waiting)
+
+    # -- internals ------------------------------------------------------------------------------
+
+    def _expire(self, now: float) -> list[Delta]:
+        def late(sequence: Sequence) -> bool:
+            limit = sequence.request.deadline_s
+            return limit is not None and now - sequence.arrival_s > limit
+
+        return [
+            self._fail(
+                s, DeadlineExceeded(f"not finished within {s.request.deadline_s:g} s"), "timeout"
+            )
+            for s in self._scheduler.find(late)
+        ]
+
+    def _delta(self, sequence: Sequence, done: bool) -> Delta:
+        prefix = sequence.take_prefix()
+        if done:
+            reason = FinishReason.STOP if sequence.ended else FinishReason.LENGTH
+            delta = self._leave(sequence, reason, prefix)
+        else:
+            delta = Delta(sequence.request.request_id, prefix, canvas=_canvas(sequence))
+        return delta
+
+    def _leave(
+        self, sequence: Sequence, reason: FinishReason, prefix: tuple[TokenLogprob, ...]
+    ) -> Delta:
+        self._scheduler.remove(sequence)
+        stats = sequence.stats(self._clock())
+        self._observer.finished(stats, reason.value)
+        return Delta(
+            sequence.request.request_id,
+            prefix,
+            finish_reason=reason,
+            stats=stats,
+            canvas=_canvas(sequence),
+        )
+
+    def _fail(self, sequence: Sequence, error: Exception, outcome: str) -> Delta:
+        self._scheduler.remove(sequence)
+        stats = sequence.stats(self._clock())
+        self._observer.finished(stats, outcome)
+        return Delta(sequence.request.request_id, error=error, stats=stats)
+
+    def _report(self, started: float, part: Forwarded, choices: list[RowChoice]) -> None:
+        refreshed = sum(row.feed.refresh for row in part.rows)
+        kind = "refresh" if refreshed == len(part.rows) else "mixed" if refreshed else "block"
+        self._observer.step(
+            self._clock() - started,
+            kind,
+            len(part.rows),
+            sum(row.feed.n_tokens for row in part.rows),
+            sum(len(choice.entries) for choice in choices),
+        )
+
+    def _report_load(self) -> None:
+        pool = self._runner.pool
+        self._observer.set_load(*self.load)
+        self._observer.set_kv(pool.used_pages * pool.page_bytes, pool.n_pages * pool.page_bytes)
+
+
+def _canvas(sequence: Sequence) -> tuple[int, ...] | None:
+    return sequence.canvas() if sequence.request.stream_canvas else None

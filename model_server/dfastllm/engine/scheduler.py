@@ -1,0 +1,113 @@
+"""Who waits, who runs, who takes part in the next forward. Pure bookkeeping, no tensors.
+
+Waiting requests are served by priority (lower first), then by the caller with the fewest rows
+running, then by arrival: a caller with a thousand requests delays another's first by one row at
+most. Running rows take part in turn when a step cannot hold them all.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from dfastllm.cache.policy import CachePolicy, Feed
+from dfastllm.cache.pool import KVPool
+from dfastllm.core import CacheKind
+from dfastllm.engine.budget import QueueBudget
+from dfastllm.engine.config import EngineConfig
+from dfastllm.engine.sequence import Sequence
+from dfastllm.errors import InvalidRequest, PromptTooLong
+
+
+class Scheduler:
+    """Queue and running set of one engine."""
+
+    def __init__(
+        self, config: EngineConfig, pool: KVPool, policy: CachePolicy, budget: QueueBudget
+    ):
+        self.running: list[Sequence] = []
+        self.waiting: list[Sequence] = []
+        self._config = config
+        self._pool = pool
+        self._policy = policy
+        self._budget = budget
+        self._step = 0
+
+    def check(self, sequence: Sequence) -> None:
+        """Raise PromptTooLong or InvalidRequest when the row can never run. Safe in any thread."""
+        if sequence.max_length > self._config.max_model_len:
+            raise PromptTooLong(
+                f"prompt and answer need {sequence.max_length} tokens, "
+                f"the context holds {self._config.max_model_len}"
+            )
+        if self._pages(sequence) > self._pool.n_pages:
+            raise InvalidRequest(
+                f"{sequence.max_length} tokens do not fit into the K/V cache; "
+                "ask for fewer tokens or cache 'none'",
+                param="diffusion.cache",
+            )
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a row whose room is reserved."""
+        self.waiting.append(sequence)
+
+    def admit(self, now_s: float) -> None:
+        """Move waiting rows into the running set while there is room for them."""
+        while self.waiting and len(self.running) < self._config.max_running:
+            share = Counter(s.request.key for s in self.running)
+            first = min(
+                self.waiting,
+                key=lambda s: (s.request.priority, share[s.request.key], s.arrival_s),
+            )
+            pages = self._pool.take(self._pages(first))
+            if pages is None:
+                return  # rows that finish will give pages back; overtaking would starve this one
+            first.pages = pages
+            first.admitted_s = now_s
+            self.waiting.remove(first)
+            self.running.append(first)
+            self._budget.admitted(first.max_length)
+
+    def plan(self) -> list[tuple[Sequence, Feed]]:
+        """Rows of the next forward with what they feed, longest-unserved first."""
+        self._step += 1
+        planned: list[tuple[Sequence, Feed]] = []
+        budget = self._config.max_step_tokens
+        for sequence in sorted(self.running, key=lambda s: s.last_served):
+            feed = self._feed(sequence)
+            if planned and feed.n_tokens > budget:
+                continue
+            planned.append((sequence, feed))
+            budget -= feed.n_tokens
+        return planned
+
+    @property
+    def step(self) -> int:
+        """Number of the current step, for `Sequence.count_forward`."""
+        return self._step
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a row, waiting or running, and free its pages."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._pool.give_back(sequence.pages)
+            sequence.pages = ()
+        else:
+            self.waiting.remove(sequence)
+            self._budget.admitted(sequence.max_length)
+        self._budget.left()
+
+    def find(self, wanted: Callable[[Sequence], bool]) -> list[Sequence]:
+        return [s for s in (*self.running, *self.waiting) if wanted(s)]
+
+    def _pages(self, sequence: Sequence) -> int:
+        if sequence.request.decoding.cache is CacheKind.NONE:
+            return 0
+        return self._pool.pages_for(sequence.max_length)
+
+    def _feed(self, sequence: Sequence) -> Feed:
+        default = self._policy.plan(
+            sequence.request.decoding.cache,
+            sequence.block_bounds,
+            sequence.length,
+            sequence.fresh,
+        )
+        return sequence.strategy.feed(sequence.view(), default)

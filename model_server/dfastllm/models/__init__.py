@@ -1,0 +1,1 @@
+"""Model checkpoints: what they are, where they lie, how they are loaded and run."""

@@ -1,0 +1,145 @@
+"""The transformer of both families: pre-norm, RMSNorm, rotary positions, SwiGLU, full attention.
+
+LLaDA and Dream differ in data only: q/k/v biases, grouped K/V heads, a tied head, the rotary base
+(see `spec.py`); Dream's one-position shift is the engine's concern. The module knows neither
+requests nor decoding: packed tokens in, logits of the rows asked for out.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+from dfastllm.cache.pool import KVPool
+from dfastllm.models.batch import AttentionGroup, ForwardBatch
+from dfastllm.models.spec import ModelSpec
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm with statistics in fp32."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size), requires_grad=False)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return F.rms_norm(x.float(), self.weight.shape, None, self.eps).to(x.dtype) * self.weight
+
+
+class Layer(nn.Module):
+    """One block: attention and gated MLP, weights fused as `weights.py` lays them out."""
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.n_heads, self.n_kv_heads = spec.n_heads, spec.n_kv_heads
+        self.head_dim = spec.head_dim
+        q_size, kv_size = spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim
+        self.split = (q_size, kv_size, kv_size)
+        self.attn_norm = RMSNorm(spec.hidden_size, spec.norm_eps)
+        self.qkv = _linear(spec.hidden_size, q_size + 2 * kv_size, bias=spec.qkv_bias)
+        self.attn_out = _linear(q_size, spec.hidden_size)
+        self.mlp_norm = RMSNorm(spec.hidden_size, spec.norm_eps)
+        self.gate_up = _linear(spec.hidden_size, 2 * spec.intermediate_size)
+        self.down = _linear(spec.intermediate_size, spec.hidden_size)
+
+    def forward(
+        self,
+        x: Tensor,  # [T, D]
+        rotary: tuple[Tensor, Tensor],
+        batch: ForwardBatch,
+        kv: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        q, k, v = self.qkv(self.attn_norm(x)).split(self.split, dim=-1)
+        q = rotate(q.unflatten(-1, (self.n_heads, self.head_dim)), *rotary)  # [T, H, d]
+        k = rotate(k.unflatten(-1, (self.n_kv_heads, self.head_dim)), *rotary)  # [T, Hkv, d]
+        v = v.unflatten(-1, (self.n_kv_heads, self.head_dim))
+        if kv is not None and batch.store_rows is not None and batch.store_slots is not None:
+            kv[0].index_copy_(0, batch.store_slots, k.index_select(0, batch.store_rows))
+            kv[1].index_copy_(0, batch.store_slots, v.index_select(0, batch.store_rows))
+        parts = [attend(q, k, v, group, kv) for group in batch.groups]
+        x = x + self.attn_out(parts[0] if len(parts) == 1 else torch.cat(parts))
+        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
+        return x + cast(Tensor, self.down(F.silu(gate) * up))
+
+
+class Transformer(nn.Module):
+    """A whole model. Parameters are uninitialised until `loader.load_weights` fills them."""
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.spec = spec
+        self.embed = nn.Embedding(spec.embedding_rows, spec.hidden_size)
+        self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
+        self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
+        self.head = None if spec.tied_head else _linear(spec.hidden_size, spec.embedding_rows)
+
+    @torch.inference_mode()
+    def forward(self, batch: ForwardBatch, pool: KVPool | None = None) -> Tensor:
+        """Logits fp32 [K, vocab_size] of `batch.logit_rows`.
+
+        `pool` may be None when no segment stores or reuses K/V.
+        """
+        x = self.embed(batch.token_ids)  # [T, D]
+        rotary = self._rotary(batch.positions, x.dtype)
+        uses_pool = batch.store_rows is not None or any(
+            g.kv_slots is not None for g in batch.groups
+        )
+        for i, layer in enumerate(self.layers):
+            kv = pool.layer(i) if pool is not None and uses_pool else None
+            x = layer(x, rotary, batch, kv)
+        x = self.norm(x.index_select(0, batch.logit_rows))  # [K, D]
+        weight = self.embed.weight if self.head is None else self.head.weight
+        return F.linear(x, weight)[:, : self.spec.vocab_size].float()
+
+    def _rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of each position, [T, 1, head_dim], computed in fp32."""
+        half = torch.arange(0, self.spec.head_dim, 2, device=positions.device, dtype=torch.float32)
+        inverse = 1.0 / (self.spec.rope_theta ** (half / self.spec.head_dim))
+        angles = positions.float()[:, None] * inverse[None, :]
+        angles = torch.cat((angles, angles), dim=-1)[:, None, :]
+        return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding in the rotate-half convention; x [T, heads, head_dim]."""
+    left, right = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-right, left), dim=-1) * sin
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, group: AttentionGroup, kv: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Attention of one group, [rows of the group, n_heads * head_dim].
+
+    q [T, H, d]; k and v [T, Hkv, d] fresh; stored K/V are read where the group names slots.
+    """
+    rows = slice(group.start, group.end)
+    n = group.n_rows
+    if group.kv_slots is None:
+        keys, values = k[rows], v[rows]
+    else:
+        assert kv is not None, "a group that reads stored K/V needs the pool"
+        keys = kv[0].index_select(0, group.kv_slots)
+        values = kv[1].index_select(0, group.kv_slots)
+    # [n * len, heads, d] -> [n, heads, len, d]
+    query, keys, values = (
+        t.view(n, -1, *t.shape[1:]).transpose(1, 2) for t in (q[rows], keys, values)
+    )
+    mask = _causal_mask(query.shape[2], keys.shape[2], q.device) if group.causal else None
+    out = F.scaled_dot_product_attention(
+        query, keys, values, attn_mask=mask, enable_gqa=query.shape[1] != keys.shape[1]
+    )
+    return out.transpose(1, 2).reshape(group.end - group.start, -1)
+
+
+def _causal_mask(q_len: int, kv_len: int, device: torch.device) -> Tensor:
+    """Row i of the segment (its last row is position kv_len - 1) sees positions up to its own."""
+    return torch.ones(q_len, kv_len, dtype=torch.bool, device=device).tril(kv_len - q_len)
+
+
+def _linear(n_in: int, n_out: int, *, bias: bool = False) -> nn.Linear:
+    return nn.Linear(n_in, n_out, bias=bias)
