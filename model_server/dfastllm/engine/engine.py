@@ -18,7 +18,7 @@ from dfastllm.decoding.strategy import Strategy
 from dfastllm.engine.budget import QueueBudget
 from dfastllm.engine.choose import RowChoice, choose
 from dfastllm.engine.config import EngineConfig
-from dfastllm.engine.observer import Deaf, EngineObserver
+from dfastllm.engine.observer import Deaf, EngineObserver, Outcome, StepKind
 from dfastllm.engine.runner import Forwarded, PlannedRow, Runner
 from dfastllm.engine.scheduler import Scheduler
 from dfastllm.engine.sequence import Sequence
@@ -168,7 +168,7 @@ class DFastLLMEngine:
 
         return [
             self._fail(
-                s, DeadlineExceeded(f"not finished within {s.request.deadline_s:g} s"), "timeout"
+                s, DeadlineExceeded(f"not finished within {s.request.deadline_s:g} s"), "deadline"
             )
             for s in self._scheduler.find(late)
         ]
@@ -196,7 +196,7 @@ class DFastLLMEngine:
             canvas=_canvas(sequence),
         )
 
-    def _fail(self, sequence: Sequence, error: Exception, outcome: str) -> Delta:
+    def _fail(self, sequence: Sequence, error: Exception, outcome: Outcome) -> Delta:
         self._scheduler.remove(sequence)
         stats = sequence.stats(self._clock())
         self._observer.finished(stats, outcome)
@@ -204,7 +204,7 @@ class DFastLLMEngine:
 
     def _report(self, started: float, part: Forwarded, choices: list[RowChoice]) -> None:
         refreshed = sum(row.feed.refresh for row in part.rows)
-        kind = "refresh" if refreshed == len(part.rows) else "mixed" if refreshed else "block"
+        kind: StepKind = "refresh" if refreshed == len(part.rows) else "mixed" if refreshed else "block"
         self._observer.step(
             self._clock() - started,
             kind,
@@ -216,7 +216,7 @@ class DFastLLMEngine:
     def _report_load(self) -> None:
         pool = self._runner.pool
         self._observer.set_load(*self.load)
-        self._observer.set_kv(pool.used_pages * pool.page_bytes, pool.n_pages * pool.page_bytes)
+        self._observer.set_kv(pool.used_pages, pool.n_pages)
 
 
 def _canvas(sequence: Sequence) -> tuple[int, ...] | None:

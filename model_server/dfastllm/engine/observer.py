@@ -1,34 +1,37 @@
 """What the engine reports while it runs. The metrics module implements it; the default is deaf."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dfastllm.core import RequestStats
+
+StepKind = Literal["block", "refresh", "mixed"]
+Outcome = Literal["stop", "length", "deadline", "cancelled", "error"]
 
 
 class EngineObserver(Protocol):
     """Called from the engine thread; must be quick and must not raise."""
 
-    def step(self, seconds: float, kind: str, rows: int, fed_tokens: int, committed: int) -> None:
+    def step(self, seconds: float, kind: StepKind, rows: int, fed_tokens: int, committed: int) -> None:
         """One forward: `kind` is refresh, block or mixed; `committed` tokens over all rows."""
 
     def set_load(self, running: int, waiting: int) -> None: ...
 
     def set_kv(self, used: int, total: int) -> None:
-        """K/V memory in bytes."""
+        """K/V memory in pages."""
 
-    def finished(self, stats: RequestStats, outcome: str) -> None:
-        """A request left: `outcome` is a finish reason, or timeout, cancelled, error."""
+    def finished(self, stats: RequestStats, outcome: Outcome) -> None:
+        """A request left: `outcome` is stop, length, deadline, cancelled or error."""
 
 
 class Deaf:
     """Hears nothing."""
 
     def step(
-        self, seconds: float, kind: str, rows: int, fed_tokens: int, committed: int
+        self, seconds: float, kind: StepKind, rows: int, fed_tokens: int, committed: int
     ) -> None: ...
 
     def set_load(self, running: int, waiting: int) -> None: ...
 
     def set_kv(self, used: int, total: int) -> None: ...
 
-    def finished(self, stats: RequestStats, outcome: str) -> None: ...
+    def finished(self, stats: RequestStats, outcome: Outcome) -> None: ...

@@ -26,7 +26,7 @@ _Post = tuple[Mailbox, Chunk | Exception]
 class EngineService:
     """Implements `server.context.Generator` over one engine.
 
-    `start` from the event loop that reads the answers; `close` from anywhere.
+    Answers are read on the event loop that submits; there is one. `close` from anywhere.
     """
 
     def __init__(self, engine: DFastLLMEngine, tokenizer: Tokenizer):
@@ -62,8 +62,7 @@ class EngineService:
                     raise delta.error
 
     def start(self) -> None:
-        """Begin to serve; call on the event loop's thread."""
-        self._loop = asyncio.get_running_loop()
+        """Begin to serve."""
         self._thread.start()
 
     def close(self) -> None:
@@ -85,11 +84,12 @@ class EngineService:
     # -- requests -------------------------------------------------------------------------------
 
     def submit(self, requests: Sequence[Request]) -> list[Mailbox]:
-        """Queue all of them or none; raises as `DFastLLMEngine.prepare`, or NotReady, EngineFailed."""
+        """Queue all or none; raises as `DFastLLMEngine.prepare`, or NotReady, EngineFailed."""
         if self._death is not None:
             raise EngineFailed("the engine has failed; this server must be restarted")
         if not self.ready:
             raise NotReady("the engine is not running")
+        self._loop = asyncio.get_running_loop()
         sequences = self._engine.prepare(requests)
         mailboxes = [Mailbox(r.request_id, self.cancel) for r in requests]
 

@@ -1,0 +1,100 @@
+"""From settings to an engine with its tokenizer: the one place that wires the inference half.
+
+The layers below get the few values that concern them and never see the settings.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from dfastllm.cache.pool import PAGE_TOKENS
+from dfastllm.core import DecodingParams
+from dfastllm.engine.config import EngineConfig
+from dfastllm.engine.engine import DFastLLMEngine
+from dfastllm.engine.observer import EngineObserver
+from dfastllm.errors import CheckpointError
+from dfastllm.models.checkpoint import load_model, pick_device
+from dfastllm.models.config_fields import read_json
+from dfastllm.models.generation_defaults import GenerationDefaults, read_generation_defaults
+from dfastllm.models.loader import Progress
+from dfastllm.models.source import ModelSource, resolve_model
+from dfastllm.models.transformer import Transformer
+from dfastllm.settings import DecodingSection, Settings
+from dfastllm.tokenizer import Tokenizer
+
+CPU_KV_BYTES = 1 << 30  # K/V memory on a CPU unless the settings say otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An engine ready to run; `defaults` apply where a request says nothing."""
+
+    engine: DFastLLMEngine
+    tokenizer: Tokenizer
+    source: ModelSource
+    defaults: GenerationDefaults
+
+
+def build(
+    settings: Settings,
+    *,
+    observer: EngineObserver | None = None,
+    progress: Progress | None = None,
+) -> Built:
+    """Load the model that the settings name; raises CheckpointError when it cannot be served."""
+    chosen = settings.model
+    source = resolve_model(chosen.model, chosen.revision, tokenizer=chosen.tokenizer)
+    device = pick_device(chosen.device)
+    model = load_model(source.directory, dtype=chosen.dtype, device=device, progress=progress)
+    spec = model.spec
+    tokenizer = Tokenizer.load(
+        source.tokenizer_directory, vocab_size=spec.vocab_size, mask_id=spec.mask_id
+    )
+    engine = DFastLLMEngine(model, _engine_config(settings, model), observer=observer)
+    return Built(engine, tokenizer, source, _defaults(settings.decoding, source))
+
+
+def _engine_config(settings: Settings, model: Transformer) -> EngineConfig:
+    limit = model.spec.max_position
+    wanted = settings.model.max_model_len or limit
+    if wanted > limit:
+        raise CheckpointError(
+            f"max_model_len is {wanted}, but the model was made for {limit} positions"
+        )
+    engine = settings.engine
+    tokens = engine.kv_cache_tokens or _kv_tokens(model, engine.memory_fraction)
+    # More than every running row at full length can never be used.
+    most = engine.max_running_requests * -(-wanted // PAGE_TOKENS) * PAGE_TOKENS
+    return EngineConfig(
+        max_model_len=wanted,
+        max_running=engine.max_running_requests,
+        max_queued=engine.max_queued_requests,
+        max_queued_tokens=engine.max_queued_tokens,
+        max_step_tokens=engine.max_step_tokens,
+        kv_cache_tokens=min(tokens, most),
+    )
+
+
+def _kv_tokens(model: Transformer, memory_fraction: float) -> int:
+    """Positions whose K/V fit: into the share of device memory left, half of it kept for work."""
+    weight, spec = model.embed.weight, model.spec
+    token_bytes = 2 * spec.n_layers * spec.n_kv_heads * spec.head_dim * weight.dtype.itemsize
+    if weight.device.type != "cuda":
+        return CPU_KV_BYTES // token_bytes
+    free, total = torch.cuda.mem_get_info(weight.device)
+    budget = int(free - (1 - memory_fraction) * total) // 2
+    if budget < token_bytes * PAGE_TOKENS:
+        raise CheckpointError(
+            f"no device memory is left for the K/V cache within memory_fraction {memory_fraction}"
+        )
+    return budget // token_bytes
+
+
+def _defaults(section: DecodingSection, source: ModelSource) -> GenerationDefaults:
+    """The model's own defaults with what the settings say on top."""
+    path = source.directory / "generation_config.json"
+    own = read_generation_defaults(read_json(path) if path.exists() else {})
+    names = ("strategy", "block_length", "threshold", "factor", "remasking", "cache")
+    said = {n: getattr(section, n) for n in names if getattr(section, n) is not None}
+    decoding: DecodingParams = replace(own.decoding, **said)
+    return replace(own, decoding=decoding)

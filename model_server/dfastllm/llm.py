@@ -1,0 +1,153 @@
+"""Offline use: the same engine without a server.
+
+    from dfastllm import LLM
+
+    llm = LLM("builtin:tiny")
+    print(llm.chat([{"role": "user", "content": "What is 27 + 48?"}]).text)
+
+Synchronous; one thread at a time may use an `LLM`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from dfastllm.answers import Answer
+from dfastllm.build import build
+from dfastllm.core import (
+    CanvasState,
+    Chunk,
+    DecodingParams,
+    FinishReason,
+    Request,
+    RequestStats,
+    SamplingParams,
+    TokenLogprob,
+)
+from dfastllm.models.loader import Progress
+from dfastllm.settings import EngineSection, ModelSection, Settings
+
+Prompt = str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One finished answer."""
+
+    text: str
+    tokens: tuple[TokenLogprob, ...]
+    finish_reason: FinishReason
+    stats: RequestStats
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        return tuple(token.token for token in self.tokens)
+
+
+@dataclass(slots=True)
+class _Open:
+    answer: Answer
+    chunks: list[Chunk] = field(default_factory=list)
+
+
+class LLM:
+    """A model with its engine, for scripts and notebooks.
+
+    `model` is a built-in (`builtin:tiny`), a directory or a hub id; keyword arguments are settings
+    of the sections `model` and `engine` by their names (`dtype`, `device`, `max_running_requests`,
+    ...). Raises CheckpointError, or pydantic's ValidationError for an unknown or bad setting.
+    """
+
+    def __init__(
+        self, model: str = "builtin:tiny", *, progress: Progress | None = None, **options: Any
+    ):
+        engine = {k: v for k, v in options.items() if k in EngineSection.model_fields}
+        rest = {k: v for k, v in options.items() if k not in engine}
+        engine.setdefault("max_queued_requests", 1_000_000)
+        engine.setdefault("max_queued_tokens", 1 << 40)
+        settings = Settings(model=ModelSection(model=model, **rest), engine=EngineSection(**engine))
+        built = build(settings, progress=progress)
+        self.engine = built.engine
+        self.tokenizer = built.tokenizer
+        self.defaults = built.defaults
+        self._ids = count()
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        *,
+        max_tokens: int = 256,
+        sampling: SamplingParams | None = None,
+        decoding: DecodingParams | None = None,
+        stop: Sequence[str] = (),
+        ignore_eos: bool = False,
+        on_canvas: Callable[[CanvasState], None] | None = None,
+    ) -> list[Completion]:
+        """Answers to `prompts` (texts or token ids), batched together, in order.
+
+        `sampling` and `decoding` default to the model's. `on_canvas` sees every canvas after each
+        step. Raises the error of the first request that failed.
+        """
+        many = [prompts] if _is_one(prompts) else list(prompts)
+        requests = [
+            Request(
+                request_id=f"llm-{next(self._ids)}",
+                prompt=tuple(self.tokenizer.encode(p) if isinstance(p, str) else p),
+                max_tokens=max_tokens,
+                sampling=sampling or self._sampling(),
+                decoding=decoding or self.defaults.decoding,
+                stop=tuple(stop),
+                ignore_eos=ignore_eos,
+                stream_canvas=on_canvas is not None,
+            )
+            for p in many  # type: ignore[union-attr]
+        ]
+        return self._run(requests, on_canvas)
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Completion:
+        """The assistant's next turn; `options` as for `generate`."""
+        return self.generate(self.tokenizer.encode_chat(messages), **options)[0]
+
+    def _sampling(self) -> SamplingParams:
+        own = self.defaults
+        return SamplingParams(temperature=own.temperature, top_p=own.top_p, top_k=own.top_k)
+
+    def _run(
+        self, requests: list[Request], on_canvas: Callable[[CanvasState], None] | None
+    ) -> list[Completion]:
+        answers = {r.request_id: _Open(Answer(r, self.tokenizer)) for r in requests}
+        self.engine.add(requests)
+        try:
+            while self.engine.has_work:
+                for delta in self.engine.step():
+                    if delta.error is not None:
+                        raise delta.error
+                    entry = answers[delta.request_id]
+                    chunk, must_end = entry.answer.feed(delta)
+                    if must_end:
+                        (ended,) = self.engine.finish(delta.request_id)
+                        chunk = entry.answer.close(chunk, ended)
+                    entry.chunks.append(chunk)
+                    if on_canvas is not None and chunk.canvas is not None:
+                        on_canvas(chunk.canvas)
+        finally:
+            for request in requests:  # nothing is left behind when one of them failed
+                self.engine.cancel(request.request_id)
+        return [_completion(answers[r.request_id].chunks) for r in requests]
+
+
+def _is_one(prompts: Prompt | Sequence[Prompt]) -> bool:
+    return isinstance(prompts, str) or (len(prompts) > 0 and isinstance(prompts[0], int))
+
+
+def _completion(chunks: list[Chunk]) -> Completion:
+    last = chunks[-1]
+    assert last.finish_reason is not None
+    assert last.stats is not None
+    return Completion(
+        text="".join(chunk.text for chunk in chunks),
+        tokens=tuple(token for chunk in chunks for token in chunk.tokens),
+        finish_reason=last.finish_reason,
+        stats=last.stats,
+    )
