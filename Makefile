@@ -1,0 +1,114 @@
+# Every verb of the project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MODEL ?= builtin:tiny
+ARGS ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := .uv/bin/uv
+# One interpreter, 3.11 to 3.13, wherever it is called: override with `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	>/dev/null 2>&1 && { $$p -c 'import sys; print(sys.executable)'; break; }; done)
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+# -- running ---------------------------------------------------------------------------------------
+
+.PHONY: serve
+serve: $(VENV)/.server ## Serve MODEL (built-in name, directory or hub id) on 127.0.0.1:8080
+	$(VENV)/bin/dfastllm serve $(MODEL) $(ARGS)
+
+.PHONY: chat
+chat: $(VENV)/.server ## Talk to MODEL in the terminal, watching its canvas fill
+	$(VENV)/bin/dfastllm chat --model $(MODEL) $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Run the CPU benchmarks, writing benchmarks/results/
+	for name in server_overhead reference_loop forwards_by_rule cpu_serving; do \
+	  $(PY) -m benchmarks.$$name; done
+
+# -- checking --------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint types contracts unit integration ## Everything CI runs
+	@echo "make test: all checks passed"
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Style and formatting
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: types
+types: $(VENV)/.dev ## Static types, strict
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy training benchmarks
+
+.PHONY: contracts
+contracts: $(VENV)/.dev ## Which package may import which
+	$(VENV)/bin/lint-imports
+
+.PHONY: unit
+unit: $(VENV)/.dev ## Unit tests
+	$(PY) -m pytest tests/unit $(ARGS)
+
+.PHONY: integration
+integration: $(VENV)/.dev ## Real servers over real sockets
+	$(PY) -m pytest tests/integration $(ARGS)
+
+# -- making ----------------------------------------------------------------------------------------
+
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the generated pages
+	$(VENV)/bin/dfastllm config --markdown > docs/08-config.md
+
+.PHONY: lock
+lock: $(UV) ## Resolve requirements/*.txt anew (hash-pinned, no index addresses)
+	$(call compile,dev,--extra server --extra operator --group dev)
+	$(call compile,server,--extra server -c requirements/dev.txt)
+	$(call compile,operator,--extra operator -c requirements/dev.txt)
+
+define compile
+	$(UV) pip compile pyproject.toml $(2) --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade \
+	  --output-file requirements/$(1).txt
+endef
+
+.PHONY: clean
+clean: ## Remove environments and caches
+	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+# -- environments ----------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(VENV)/.dev ## Environment with everything for development
+
+$(UV): requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 with its venv module is needed" \
+	  "(Debian: apt-get install python3-venv); or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.created: $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.server: requirements/server.txt pyproject.toml $(VENV)/.created
+	@echo "installing the server's packages (about 5 GB with torch; once)"
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r $<
+	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.server
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r $<
+	@touch $@
