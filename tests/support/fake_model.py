@@ -1,6 +1,6 @@
 """Models without weights: logits are what the test says, so engine logic is tested alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -85,3 +85,28 @@ def says(answer: list[int], prompt_length: int, sure: float = 20.0) -> Script:
 def make_engine(script: Script, *, spec: ModelSpec = SPEC, **config: int) -> DFastLLMEngine:
     options = {"max_model_len": 512, **config}
     return DFastLLMEngine(ScriptedModel(script, spec), EngineConfig(**options))
+
+
+class Letters:
+    """A tokenizer of the fake vocabulary: token 0 is "a", 1 is "b"; from MASK on all are special."""
+
+    mask_id = MASK
+    vocab_size = VOCAB
+
+    def detokenizer(self, *, skip_special_tokens: bool = True) -> "LetterDetokenizer":
+        return LetterDetokenizer()
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        return "".join(LetterDetokenizer().push(i) for i in ids)
+
+    @staticmethod
+    def ids(text: str) -> list[int]:
+        return [ord(letter) - ord("a") for letter in text]
+
+
+class LetterDetokenizer:
+    def push(self, token_id: int) -> str:
+        return chr(ord("a") + token_id) if token_id < MASK else ""
+
+    def flush(self) -> str:
+        return ""

@@ -99,17 +99,22 @@ class EngineService:
             self._engine.enqueue(sequences)
             return []
 
-        self._call(join)
+        if not self._call(join):
+            raise NotReady("the server is shutting down")
         return mailboxes
 
     def cancel(self, request_id: str) -> None:
         """Drop a request before the next step."""
         self._call(lambda: self._engine.cancel(request_id))
 
-    def _call(self, action: Callable[[], list[Delta]]) -> None:
+    def _call(self, action: Callable[[], list[Delta]]) -> bool:
+        """Have the engine thread do this before its next step; False when it takes no more."""
         with self._wake:
+            if self._closing:
+                return False
             self._inbox.append(action)
             self._wake.notify()
+            return True
 
     # -- the engine thread ----------------------------------------------------------------------
 
