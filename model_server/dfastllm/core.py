@@ -117,9 +117,9 @@ class TokenLogprob:
 class RequestStats:
     """What one answer cost.
 
-    `completion_tokens` is text plus one end-of-turn token, never filler. `forward_passes` counts
-    the forwards this row took part in; `refresh_passes` are those among them that fed the whole
-    sequence. Times are seconds.
+    `prompt_tokens` counts the suffix of an infilled request too. `completion_tokens` is text plus
+    one end-of-turn token, never filler. `forward_passes` counts the forwards this row took part in;
+    `refresh_passes` are those among them that fed the whole sequence. Times are seconds.
     """
 
     prompt_tokens: int

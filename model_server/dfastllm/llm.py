@@ -71,7 +71,7 @@ class LLM:
         self.engine = built.engine
         self.tokenizer = built.tokenizer
         self.defaults = built.defaults
-        self._ids = count()
+        self._numbers = count()
 
     def generate(
         self,
@@ -89,11 +89,10 @@ class LLM:
         `sampling` and `decoding` default to the model's. `on_canvas` sees every canvas after each
         step. Raises the error of the first request that failed.
         """
-        many = [prompts] if _is_one(prompts) else list(prompts)
         requests = [
             Request(
-                request_id=f"llm-{next(self._ids)}",
-                prompt=tuple(self.tokenizer.encode(p) if isinstance(p, str) else p),
+                request_id=f"llm-{next(self._numbers)}",
+                prompt=ids,
                 max_tokens=max_tokens,
                 sampling=sampling or self._sampling(),
                 decoding=decoding or self.defaults.decoding,
@@ -101,13 +100,22 @@ class LLM:
                 ignore_eos=ignore_eos,
                 stream_canvas=on_canvas is not None,
             )
-            for p in many  # type: ignore[union-attr]
+            for ids in self._ids_of(prompts)
         ]
         return self._run(requests, on_canvas)
 
     def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Completion:
         """The assistant's next turn; `options` as for `generate`."""
         return self.generate(self.tokenizer.encode_chat(messages), **options)[0]
+
+    def _ids_of(self, prompts: Prompt | Sequence[Prompt]) -> list[tuple[int, ...]]:
+        """Token ids of one prompt or of many: a list of numbers is one prompt."""
+        if isinstance(prompts, str):
+            return [tuple(self.tokenizer.encode(prompts))]
+        ids = [p for p in prompts if isinstance(p, int)]
+        if ids:
+            return [tuple(ids)]
+        return [entry for p in prompts if not isinstance(p, int) for entry in self._ids_of(p)]
 
     def _sampling(self) -> SamplingParams:
         own = self.defaults
@@ -135,10 +143,6 @@ class LLM:
             for request in requests:  # nothing is left behind when one of them failed
                 self.engine.cancel(request.request_id)
         return [_completion(answers[r.request_id].chunks) for r in requests]
-
-
-def _is_one(prompts: Prompt | Sequence[Prompt]) -> bool:
-    return isinstance(prompts, str) or (len(prompts) > 0 and isinstance(prompts[0], int))
 
 
 def _completion(chunks: list[Chunk]) -> Completion:

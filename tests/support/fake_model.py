@@ -88,7 +88,7 @@ def make_engine(script: Script, *, spec: ModelSpec = SPEC, **config: int) -> DFa
 
 
 class Letters:
-    """A tokenizer of the fake vocabulary: token 0 is "a", 1 is "b"; from MASK on all are special."""
+    """A tokenizer of the fake vocabulary: 0 is "a", 1 is "b"; from MASK on all are special."""
 
     mask_id = MASK
     vocab_size = VOCAB

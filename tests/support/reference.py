@@ -54,9 +54,9 @@ class FirstThenThreshold(Strategy):
         return Choice(commit)
 
 
-def reference_engine(family: str, mode: str) -> DFastLLMEngine:
+def reference_engine(family: str, mode: str, device: str = "cpu") -> DFastLLMEngine:
     """An engine that reproduces the reference's runs of `tests/vectors/<family>-tiny`."""
-    model = load_model(VECTORS / f"{family}-tiny", device=torch.device("cpu"))
+    model = load_model(VECTORS / f"{family}-tiny", dtype="float32", device=torch.device(device))
     object.__setattr__(model.spec, "forbidden_ids", ())
     rules: Mapping[str, Strategy] = {
         "fixed": IdleFixed(dream_quota if mode == "full" else linear_quota),

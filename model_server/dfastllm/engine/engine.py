@@ -204,13 +204,16 @@ class DFastLLMEngine:
 
     def _report(self, started: float, part: Forwarded, choices: list[RowChoice]) -> None:
         refreshed = sum(row.feed.refresh for row in part.rows)
-        kind: StepKind = "refresh" if refreshed == len(part.rows) else "mixed" if refreshed else "block"
+        kind: StepKind = "mixed" if refreshed else "block"
+        if refreshed == len(part.rows):
+            kind = "refresh"
         self._observer.step(
             self._clock() - started,
             kind,
             len(part.rows),
             sum(row.feed.n_tokens for row in part.rows),
             sum(len(choice.entries) for choice in choices),
+            sum(row.sequence.canvas_overlap(row.feed) for row in part.rows),
         )
 
     def _report_load(self) -> None:

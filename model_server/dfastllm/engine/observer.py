@@ -11,8 +11,20 @@ Outcome = Literal["stop", "length", "deadline", "cancelled", "error"]
 class EngineObserver(Protocol):
     """Called from the engine thread; must be quick and must not raise."""
 
-    def step(self, seconds: float, kind: StepKind, rows: int, fed_tokens: int, committed: int) -> None:
-        """One forward: `kind` is refresh, block or mixed; `committed` tokens over all rows."""
+    def step(
+        self,
+        seconds: float,
+        kind: StepKind,
+        rows: int,
+        fed_tokens: int,
+        committed: int,
+        canvas_tokens: int | None = None,
+    ) -> None:
+        """One forward; tokens are counted over all rows.
+
+        `kind` is refresh when every row fed its whole sequence, block when none did;
+        `canvas_tokens` are the answer positions among the fed ones.
+        """
 
     def set_load(self, running: int, waiting: int) -> None: ...
 
@@ -27,7 +39,13 @@ class Deaf:
     """Hears nothing."""
 
     def step(
-        self, seconds: float, kind: StepKind, rows: int, fed_tokens: int, committed: int
+        self,
+        seconds: float,
+        kind: StepKind,
+        rows: int,
+        fed_tokens: int,
+        committed: int,
+        canvas_tokens: int | None = None,
     ) -> None: ...
 
     def set_load(self, running: int, waiting: int) -> None: ...

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dfastllm.cache.policy import Feed
 from dfastllm.core import Request, RequestStats, TokenLogprob
 from dfastllm.decoding.schedule import steps_of_block
 from dfastllm.decoding.strategy import RowView, Strategy
@@ -91,6 +92,11 @@ class Sequence:
             masks_at_start=self._masks_at_start,
             masks_left=len(self.open_positions()),
         )
+
+    def canvas_overlap(self, feed: Feed) -> int:
+        """How many positions of the canvas `feed` feeds."""
+        end = min(feed.end, self._prompt + self._canvas)
+        return max(end - max(feed.start, self._prompt), 0)
 
     def canvas(self) -> tuple[int, ...]:
         """The answer so far, mask ids where nothing is committed."""

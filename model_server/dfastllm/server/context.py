@@ -12,7 +12,10 @@ from dfastllm.core import CacheKind, Chunk, DecodingParams, Request, StrategyNam
 
 
 class AnswerStream(Protocol):
-    """One answer on its way. Iterate it for chunks; errors are raised from the iteration."""
+    """One answer on its way. Iterate it for chunks; errors are raised from the iteration.
+
+    The iteration ends after the chunk with a `finish_reason`; none ends without one.
+    """
 
     def __aiter__(self) -> AsyncIterator[Chunk]: ...
 
@@ -31,7 +34,7 @@ class Generator(Protocol):
     def alive(self) -> bool:
         """False once the engine thread has died; never true again."""
 
-    def submit(self, requests: Sequence[Request]) -> list[AnswerStream]:
+    def submit(self, requests: Sequence[Request]) -> Sequence[AnswerStream]:
         """Queue all of them or none.
 
         Raises Overloaded, NotReady, PromptTooLong, InvalidRequest or EngineFailed.
@@ -96,12 +99,12 @@ class Caller:
 class ServerContext:
     """Everything the OpenAI router depends on.
 
-    `served_names`: the first is the one answers carry when a request names no other; none is ever a
-    path. `created` is Unix seconds. `max_n` caps `n`, `max_choices` caps prompts x n,
-    `max_stop` the stop strings, `max_logprobs` the alternatives. `timeout_s` is the cap and, where a
-    request names none, the deadline (None: no deadline). `keepalive_s` is the longest silence of a
-    stream before a comment line. `default_temperature` comes from the model's generation_config,
-    else 0: confidence rules are made for greedy decoding.
+    `served_names`: the first is the one answers carry when a request names no other; none is ever
+    a path. `created` is Unix seconds. `max_n` caps `n`, `max_choices` caps prompts x n, `max_stop`
+    the stop strings, `max_logprobs` the alternatives. `timeout_s` is the cap and, where a request
+    names none, the deadline (None: no deadline). `keepalive_s` is the longest silence of a stream
+    before a comment line. `default_temperature` comes from the model's generation_config, else 0:
+    confidence rules are made for greedy decoding.
     """
 
     generator: Generator

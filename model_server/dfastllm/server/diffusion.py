@@ -1,0 +1,102 @@
+"""The `diffusion` object of a request, resolved against the server's defaults and limits."""
+
+from dfastllm.core import DecodingParams, Remasking, StrategyName
+from dfastllm.errors import InvalidRequest
+from dfastllm.server.context import ServerContext
+from dfastllm.server.parameters import unsupported
+from dfastllm.server.protocol import DiffusionOptions
+
+_BELONGS_TO = {
+    "steps": StrategyName.FIXED,
+    "remasking": StrategyName.FIXED,
+    "threshold": StrategyName.THRESHOLD,
+    "factor": StrategyName.FACTOR,
+}
+
+
+def decoding_for(options: DiffusionOptions, max_tokens: int, ctx: ServerContext) -> DecodingParams:
+    """The effective decoding. Raises InvalidRequest naming the parameter that does not fit."""
+    _check_limits(options, ctx)
+    strategy = _strategy(options, ctx)
+    defaults = ctx.defaults
+    block_length = options.block_length or defaults.block_length
+    steps = None
+    if strategy is StrategyName.FIXED:
+        steps = _steps(options, max_tokens, block_length, ctx)
+    return DecodingParams(
+        strategy=strategy,
+        block_length=block_length,
+        steps=steps,
+        threshold=defaults.threshold if options.threshold is None else options.threshold,
+        factor=defaults.factor if options.factor is None else options.factor,
+        remasking=_remasking(options, strategy, defaults),
+        cache=defaults.cache if options.cache is None else options.cache,
+    )
+
+
+def deadline_for(options: DiffusionOptions, ctx: ServerContext) -> float | None:
+    asked = options.timeout_s
+    if asked is None:
+        return ctx.timeout_s
+    if ctx.timeout_s is not None and asked > ctx.timeout_s:
+        raise _bad("timeout_s", f"must be at most {ctx.timeout_s:g}, the limit of this server")
+    return asked
+
+
+def _strategy(options: DiffusionOptions, ctx: ServerContext) -> StrategyName:
+    """The one named, else the one implied by the parameters given, else the default."""
+    strategy = options.strategy
+    for name, owner in _BELONGS_TO.items():
+        if getattr(options, name) is None:
+            continue
+        if strategy is None:
+            strategy = owner
+        elif strategy is not owner:
+            raise _bad(name, f"belongs to the strategy '{owner}', not to '{strategy}'")
+    if strategy is None:
+        return ctx.defaults.strategy
+    if strategy not in ctx.limits.strategies:
+        raise _bad("strategy", f"'{strategy}' is not allowed on this server")
+    return strategy
+
+
+def _steps(
+    options: DiffusionOptions, max_tokens: int, block_length: int, ctx: ServerContext
+) -> int | None:
+    blocks = -(-max_tokens // block_length)
+    if options.steps is None:
+        if ctx.defaults.strategy is not StrategyName.FIXED or ctx.defaults.steps is None:
+            return None
+        return max(blocks, min(ctx.defaults.steps, max_tokens))  # made for other lengths: fitted
+    if not blocks <= options.steps <= max_tokens:
+        raise _bad(
+            "steps",
+            f"must lie between {blocks} (one for each block) and {max_tokens} (one for each token)",
+        )
+    return options.steps
+
+
+def _remasking(
+    options: DiffusionOptions, strategy: StrategyName, defaults: DecodingParams
+) -> Remasking:
+    if options.remasking is not None:
+        return options.remasking
+    return defaults.remasking if strategy is StrategyName.FIXED else Remasking.LOW_CONFIDENCE
+
+
+def _check_limits(options: DiffusionOptions, ctx: ServerContext) -> None:
+    limits = ctx.limits
+    if options.cfg_scale != 0:
+        raise unsupported("diffusion.cfg_scale", "there is no classifier-free guidance")
+    if options.block_length is not None and options.block_length > limits.max_block_length:
+        raise _bad("block_length", f"must be at most {limits.max_block_length}")
+    if options.steps is not None and options.steps > limits.max_steps:
+        raise _bad("steps", f"must be at most {limits.max_steps}")
+    if options.threshold is not None and options.threshold < limits.min_threshold:
+        raise _bad("threshold", f"must be at least {limits.min_threshold:g}")
+    if options.cache is not None and options.cache not in limits.caches:
+        raise _bad("cache", f"'{options.cache}' is not allowed on this server")
+
+
+def _bad(name: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f"'diffusion.{name}' {what}.", param=f"diffusion.{name}")

@@ -1,0 +1,83 @@
+"""From settings to a served model: build the engine, warm it up, start it, describe it."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from dfastllm.metrics import EngineMetrics
+from dfastllm.metrics_vllm import describe_model
+from dfastllm.server.context import DecodingLimits, ServerContext
+from dfastllm.server.lifecycle import Loaded
+from dfastllm.settings import DecodingSection, Settings
+
+log = structlog.get_logger("dfastllm.loading")
+
+_TELL_EVERY = 0.25  # of the weights
+
+
+def load(settings: Settings) -> Loaded:
+    """Blocks until the first answer was computed. Raises CheckpointError, or what the engine does.
+
+    torch is imported here and not above: the port is open before that.
+    """
+    began = time.perf_counter()
+    log.info("loading", model=settings.model.model)
+    from dfastllm.build import build
+    from dfastllm.engine.service import EngineService
+
+    built = build(settings, observer=EngineMetrics(), progress=_progress())
+    service = EngineService(built.engine, built.tokenizer)
+    loaded = time.perf_counter()
+    service.warm_up(built.defaults.decoding)
+    service.start()
+    log.info(
+        "loaded",
+        load_s=round(loaded - began, 2),
+        warm_up_s=round(time.perf_counter() - loaded, 2),
+        max_model_len=built.engine.config.max_model_len,
+        kv_cache_tokens=built.engine.config.kv_cache_tokens,
+    )
+    names = settings.model.served_names
+    describe_model(names[0])
+    server = settings.server
+    context = ServerContext(
+        generator=service,
+        codec=built.tokenizer,
+        served_names=names,
+        created=int(time.time()),
+        max_model_len=built.engine.config.max_model_len,
+        eos_ids=built.engine.spec.eos_ids,
+        defaults=built.defaults.decoding,
+        limits=limits_of(settings.decoding),
+        default_max_tokens=settings.decoding.default_max_tokens,
+        default_temperature=built.defaults.temperature,
+        max_n=server.max_n,
+        max_logprobs=server.max_logprobs,
+        timeout_s=settings.engine.request_timeout_s,
+        keepalive_s=server.keepalive_s,
+    )
+    return Loaded(context, service.close)
+
+
+def limits_of(section: DecodingSection) -> DecodingLimits:
+    return DecodingLimits(
+        strategies=section.allowed_strategies,
+        caches=section.allowed_caches,
+        max_block_length=section.max_block_length,
+        max_steps=section.max_steps,
+        min_threshold=section.min_threshold,
+    )
+
+
+def _progress() -> Callable[[int, int], None]:
+    told = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        share = done / total if total else 1.0
+        if share >= told + _TELL_EVERY or share == 1.0 > told:
+            told = share
+            log.info("loading weights", percent=round(share * 100))
+
+    return tell

@@ -1,0 +1,1 @@
+"""Pure ASGI middlewares, one per module; their order is in `server.stack`."""

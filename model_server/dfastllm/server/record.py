@@ -1,0 +1,56 @@
+"""What is known of one HTTP request, for the log line and the metrics written at its end.
+
+Routes fill it in as they learn; a middleware reads it when the response is over. It lies in
+`scope["state"]["record"]` and is made there by whoever comes first.
+"""
+
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request, as far as it got.
+
+    `route` is `chat`, `completions` or `models`; None for a path of somebody else. Times are
+    seconds; `started` is on the `perf_counter` clock and `ttft_s` runs from there to the first
+    text. `finish_reason` is the one of all choices, or `mixed`. `error_code` is the code (else the
+    type) of the error answered, also of one sent inside a stream, where the status stays 200;
+    `cancelled` when the caller went away.
+    """
+
+    request_id: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    route: str | None = None
+    model: str | None = None
+    caller: str | None = None
+    stream: bool = False
+    choices: int = 0
+    priority: int = 0
+    strategy: str | None = None
+    cache: str | None = None
+    ignored: tuple[str, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    forward_passes: int = 0
+    refresh_passes: int = 0
+    queue_s: float = 0.0
+    compute_s: float = 0.0
+    ttft_s: float | None = None
+    finish_reason: str | None = None
+    error_code: str | None = None
+
+    def first_text(self) -> None:
+        if self.ttft_s is None:
+            self.ttft_s = time.perf_counter() - self.started
+
+
+def record_of(scope: MutableMapping[str, Any]) -> RequestRecord:
+    """The record of the request with this ASGI scope."""
+    state = scope.setdefault("state", {})
+    record = state.get("record")
+    if not isinstance(record, RequestRecord):
+        record = state["record"] = RequestRecord(request_id=state.get("request_id", ""))
+    return record

@@ -1,0 +1,166 @@
+"""The socket side, the same for the plain and the KServe form: uvicorn, bounded and told to stop.
+
+uvicorn's own signal handling would close the port at the first signal; here `lifecycle` decides.
+"""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dfastllm.errors import DFastError
+from dfastllm.server.lifecycle import Lifecycle, Loaded
+from dfastllm.settings import ServerSection, Settings
+
+log = structlog.get_logger("dfastllm.server")
+
+MAX_HEAD_BYTES = 64 * 1024  # request line and headers of one request
+_CUT_OFF_S = 1  # for connections that are still open when the grace period is over
+_CERTIFICATE_TICKS = 100  # of a tenth of a second
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: application/json\r\nconnection: close\r\n"
+)
+_TOO_LARGE_BODY = (
+    b'{"error":{"message":"The headers are larger than this server takes.",'
+    b'"type":"invalid_request_error","param":null,"code":"headers_too_large"}}'
+)
+
+
+class ListenError(DFastError):
+    """The address cannot be listened on."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's fast protocol, which by itself collects headers without end."""
+
+    _in_head = False
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        was_in_head = self._in_head
+        super().data_received(data)
+        # The piece in which a head begins may also hold the end of a body; it is small anyway.
+        self._head_bytes += len(data) if was_in_head and self._in_head else 0
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            length = f"content-length: {len(_TOO_LARGE_BODY)}\r\n\r\n".encode()
+            self.transport.write(_TOO_LARGE + length + _TOO_LARGE_BODY)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+
+class HttpServer(uvicorn.Server):
+    """Leaves signals to the lifecycle, and takes renewed certificates without a restart."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]):
+        super().__init__(config)
+        self._on_started = on_started
+        self._certificates: tuple[float, ...] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.config.ssl is not None and counter % _CERTIFICATE_TICKS == 0:
+            self._renew_certificates()
+        return await super().on_tick(counter)
+
+    def _renew_certificates(self) -> None:
+        config = self.config
+        if config.ssl is None or config.ssl_certfile is None or config.ssl_keyfile is None:
+            return
+        files = (config.ssl_certfile, config.ssl_keyfile)
+        try:
+            times = tuple(Path(file).stat().st_mtime for file in files)
+            if self._certificates not in (None, times):
+                config.ssl.load_cert_chain(*files)
+                log.info("certificate read again")
+            self._certificates = times
+        except OSError as error:  # also ssl.SSLError: half-written files are tried again
+            log.warning("certificate could not be read again", error=str(error))
+
+
+def serve(
+    asgi: ASGIApp, settings: Settings, lifecycle: Lifecycle, load: Callable[[], Loaded]
+) -> int:
+    """Listen, load, serve and drain; the exit status. Raises ListenError."""
+    server = settings.server
+    listener = _listen(server)
+    _raise_file_limit(server.max_connections)
+    config = uvicorn_config(asgi, server)
+    uvicorn_server = HttpServer(config, partial(announce, settings, listener.getsockname()[1]))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(lifecycle.run(uvicorn_server, load, [listener]))
+
+
+def uvicorn_config(asgi: ASGIApp, server: ServerSection) -> uvicorn.Config:
+    return uvicorn.Config(
+        asgi,
+        http=BoundedHttp,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # X-Forwarded-For is judged by `peer`; uvicorn would believe it from any local proxy.
+        proxy_headers=False,
+        root_path=server.root_path,
+        limit_concurrency=server.max_connections,
+        timeout_keep_alive=server.idle_timeout_s,
+        timeout_graceful_shutdown=_CUT_OFF_S,
+        ssl_certfile=server.tls_cert,
+        ssl_keyfile=server.tls_key,
+    )
+
+
+def announce(settings: Settings, port: int) -> None:
+    """Where the server listens, and a line to paste."""
+    server = settings.server
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(server.host, server.host)
+    host = f"[{host}]" if ":" in host else host
+    url = f"http{'s' if server.tls_cert else ''}://{host}:{port}{server.root_path}"
+    key = " -H 'Authorization: Bearer KEY'" if settings.auth.api_keys_file else ""
+    name = settings.model.served_names[0]
+    body = f'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    line = f"curl {url}/v1/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'"
+    log.info("listening", url=url, address=server.host, try_it=line)
+
+
+def _listen(server: ServerSection) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        return socket.create_server((server.host, server.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ListenError(f"cannot listen on {server.host}:{server.port}: {reason}") from None
+
+
+def _raise_file_limit(connections: int) -> None:
+    """A soft limit of 1024 files is common, and every connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 512
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,217 @@
+"""What the Dockerfile promises, read without building it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from dfastllm.settings_sources import load
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "Dockerfile"
+LOCK = ROOT / "requirements" / "server.txt"
+CUDA = ("torch==", "triton==", "cuda-", "nvidia-")
+
+
+class Instruction(NamedTuple):
+    stage: str
+    name: str
+    value: str
+
+
+def read_dockerfile() -> list[Instruction]:
+    lines = [ln for ln in DOCKERFILE.read_text().splitlines() if not ln.lstrip().startswith("#")]
+    found: list[Instruction] = []
+    stage = ""
+    for line in "\n".join(lines).replace("\\\n", "").splitlines():
+        if line.strip():
+            name, value = line.split(maxsplit=1)
+            if name == "FROM":
+                stage = value.split(" AS ")[1]
+            found.append(Instruction(stage, name, value))
+    return found
+
+
+INSTRUCTIONS = read_dockerfile()
+
+
+def values(name: str, stage: str | None = None) -> list[str]:
+    return [i.value for i in INSTRUCTIONS if i.name == name and stage in (None, i.stage)]
+
+
+def only(name: str) -> str:
+    (value,) = values(name, "server")
+    return value
+
+
+def copied_from_the_checkout() -> list[str]:
+    copies = [value for value in values("COPY") if not value.startswith("--from=")]
+    return [source for value in copies for source in value.split()[:-1]]
+
+
+def is_kept(path: str) -> bool:
+    """Whether .dockerignore lets a path into the build: the last pattern that matches decides."""
+    kept = True
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        if not line or line.startswith("#"):
+            continue
+        names = path.split("/")
+        ups = ["/".join(names[: n + 1]) for n in range(len(names))]
+        if pattern.startswith("**/"):
+            hit = any(fnmatch(name, pattern.removeprefix("**/")) for name in names)
+        else:
+            hit = any(fnmatch(up, pattern) for up in ups)
+        if hit:
+            kept = line.startswith("!")
+    return kept
+
+
+def health_command() -> list[str]:
+    command: list[str] = json.loads(only("HEALTHCHECK").split("CMD ", 1)[1])
+    return command
+
+
+def check_health(port: int) -> int:
+    python, *rest = health_command()
+    assert python == "python3"
+    environment = {"DFASTLLM_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    return subprocess.run(
+        [sys.executable, *rest], env=environment, capture_output=True, check=False, timeout=30
+    ).returncode
+
+
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health/live" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_the_user_is_a_number_and_not_root() -> None:
+    user, group = only("USER").split(":")
+    assert int(user) > 0
+    assert int(group) == 0, "OpenShift's arbitrary users are of group 0"
+
+
+def test_the_server_is_process_1_and_gets_the_signal_it_handles() -> None:
+    assert json.loads(only("ENTRYPOINT")) == ["dfastllm", "serve"]
+    assert only("STOPSIGNAL") == "SIGTERM"
+    assert not values("CMD")
+
+
+def test_the_base_is_one_argument_with_a_tag_and_a_supported_python() -> None:
+    stages = [value.split(" AS ") for value in values("FROM")]
+    names = {name for _, name in stages}
+    assert {base for base, _ in stages if base not in names} == {"${BASE_IMAGE}"}
+    (base,) = (value for value in values("ARG", "") if value.startswith("BASE_IMAGE="))
+    version = re.fullmatch(r"BASE_IMAGE=python:3\.(\d+)-[\w.-]+", base)
+    assert version, "a tag that says which Python"
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    assert f"Programming Language :: Python :: 3.{version[1]}" in classifiers
+    assert "latest" not in DOCKERFILE.read_text()
+
+
+def test_no_index_is_named() -> None:
+    assert "://" not in DOCKERFILE.read_text()
+    arguments = [value for value in values("ARG") if "INDEX" in value]
+    assert arguments
+    assert not [value for value in arguments if "=" in value]
+    assert not [value for value in values("ARG", "server") if "INDEX" in value]
+
+
+def test_everything_that_is_installed_is_pinned() -> None:
+    installs = [part for run in values("RUN") for part in run.split(";") if "pip install" in part]
+    assert len(installs) == 4
+    unhashed = [part for part in installs if "--require-hashes" not in part]
+    assert all("--no-deps" in part for part in unhashed)
+    assert [re.search(r"\S+$", part.rstrip(" fi"))[0] for part in unhashed] == [  # type: ignore[index]
+        '"$TORCH_REQUIREMENT"',
+        "/build/wheel/*.whl",
+    ]
+
+
+def test_nothing_runs_in_the_stage_that_is_shipped() -> None:
+    assert not values("RUN", "server"), "no compilers, no caches: files arrive from other stages"
+    assert [i.stage for i in INSTRUCTIONS if i.name != "ARG"][-1] == "server", "built by default"
+    sources = [value.split()[0] for value in values("COPY", "server")]
+    assert sources == ["--from=packages", "--from=project"]
+
+
+def test_what_is_copied_exists_and_is_not_ignored() -> None:
+    sources = copied_from_the_checkout()
+    assert sources
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert is_kept(source), source
+    assert is_kept("model_server/dfastllm/builtin/tiny/model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        ".venv/bin/python",
+        "tests/unit/test_image.py",
+        "training/tiny",
+        "requirements/operator.txt",
+        "model_server/dfastllm/__pycache__/core.cpython-311.pyc",
+    ],
+)
+def test_what_the_image_does_not_need_stays_out_of_the_build(path: str) -> None:
+    assert not is_kept(path)
+
+
+def test_the_server_knows_the_variables_that_the_image_sets() -> None:
+    environment = dict(pair.split("=", 1) for pair in only("ENV").split())
+    assert environment["PYTHONSAFEPATH"] == "1"
+    settings = load(environ=environment).settings
+    assert settings.server.host == "0.0.0.0"
+    assert settings.server.port == int(only("EXPOSE"))
+    assert settings.model.model.startswith("builtin:")
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_health_check_says_what_the_server_says(status: int, code: int) -> None:
+    with answering(status) as port:
+        assert check_health(port) == code
+
+
+def test_the_health_check_fails_when_nothing_listens() -> None:
+    with answering(200) as port:
+        pass
+    assert check_health(port) == 1
+
+
+@pytest.mark.skipif(shutil.which("awk") is None, reason="the build's own awk decides")
+def test_another_torch_takes_the_cuda_packages_out_of_the_lock_and_nothing_else() -> None:
+    (program,) = re.findall(r"awk '(.*?)'", DOCKERFILE.read_text())
+    left = subprocess.run(
+        ["awk", program, LOCK], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    gone = set(LOCK.read_text().splitlines()) - set(left)
+    requirements = [line for line in left if line[0].isalpha()]
+    assert not [line for line in requirements if line.startswith(CUDA)]
+    assert all(line.startswith(CUDA) for line in gone if line[0].isalpha())
+    assert len([line for line in left if "--hash=" in line]) >= len(requirements)
