@@ -99,12 +99,17 @@ def make_instruments(registry: CollectorRegistry = REGISTRY) -> Instruments:
 
 
 class EngineMetrics:
-    """What the engine tells the outside, callable from its own thread (an `EngineObserver`)."""
+    """What the engine tells the outside, callable from its own thread (an `EngineObserver`).
+
+    Nothing is counted while `counting` is False: a warm-up is no traffic. `kv_page_bytes` is the
+    size of a K/V page, once it is known.
+    """
 
     def __init__(self, instruments: Instruments | None = None, *, kv_page_bytes: int = 0):
         into = instruments or INSTRUMENTS
         self._into = into
-        self._kv_page_bytes = kv_page_bytes
+        self.kv_page_bytes = kv_page_bytes
+        self.counting = True
         self._steps = {
             kind: (into.forwards.labels(kind), into.step_seconds.labels(kind))
             for kind in ("block", "refresh", "mixed")
@@ -124,6 +129,8 @@ class EngineMetrics:
         canvas_tokens: int | None = None,
     ) -> None:
         """One forward. `canvas_tokens` are the answer positions among the fed ones, if known."""
+        if not self.counting:
+            return
         into = self._into
         forwards, step_seconds = self._steps[kind]
         forwards.inc()
@@ -144,11 +151,13 @@ class EngineMetrics:
         into = self._into
         into.kv_pages_used.set(used)
         into.kv_pages_total.set(total)
-        into.kv_bytes_used.set(used * self._kv_page_bytes)
-        into.kv_bytes_total.set(total * self._kv_page_bytes)
+        into.kv_bytes_used.set(used * self.kv_page_bytes)
+        into.kv_bytes_total.set(total * self.kv_page_bytes)
 
     def finished(self, stats: RequestStats | None, outcome: Outcome) -> None:
         """An answer left the engine; `stats` is None when it never ran."""
+        if not self.counting:
+            return
         into = self._into
         self._finished[outcome].inc()
         if stats is None:

@@ -100,6 +100,11 @@ class ModelSection(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the model runs; auto takes the GPU when there is one."
     )
+    num_threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="Threads computing on a CPU; one per core it may use if left out.",
+    )
     max_model_len: int | None = Field(
         default=None,
         ge=2,

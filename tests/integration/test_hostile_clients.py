@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.process import DEADLINE_S, Server, running, until
 
 TEXT = {"model": "tiny", "prompt": "hi"}
@@ -101,7 +102,9 @@ def test_a_large_body_after_a_small_head_is_no_large_head(server: Server) -> Non
             assert status_of(connection) == 200
 
 
-@pytest.mark.parametrize("nested", ["[" * 100_000, '{"a":' * 100_000, '{"model":"tiny","messages":'])
+@pytest.mark.parametrize(
+    "nested", ["[" * 100_000, '{"a":' * 100_000, '{"model":"tiny","messages":']
+)
 def test_nested_and_broken_json_is_a_mistake_of_the_client(server: Server, nested: str) -> None:
     response = server.client.post(
         PATH, content=nested, headers={"Content-Type": "application/json"}
@@ -111,7 +114,8 @@ def test_nested_and_broken_json_is_a_mistake_of_the_client(server: Server, neste
 
 
 def test_deeply_nested_json_that_is_whole_is_refused_as_well(server: Server) -> None:
-    deep = '{"model": "tiny", "prompt": "x", "metadata": %s1%s}' % ('{"a":' * 900, "}" * 900)
+    nest = '{"a":' * 900 + "1" + "}" * 900
+    deep = f'{{"model": "tiny", "prompt": "x", "metadata": {nest}}}'
     response = server.client.post(PATH, content=deep, headers={"Content-Type": "application/json"})
     assert response.status_code in (200, 400)
 
@@ -125,6 +129,19 @@ def test_a_thousand_idle_connections_are_harmless(server: Server) -> None:
         began = time.monotonic()
         assert server.client.post(PATH, json=TEXT).status_code == 200
         assert time.monotonic() - began < DEADLINE_S / 2
+
+
+def test_silence_and_half_a_request_are_not_waited_for_without_end() -> None:
+    with running("--plain", "true", "--idle-timeout-s", "1") as server:
+        for begun in (b"", b"POST /v1/compl", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "):
+            with server.connect() as connection:
+                connection.sendall(begun)
+                assert connection.recv(1) == b""
+        with server.connect() as connection:  # a slow answer is no silence
+            document = json.dumps({**TEXT, "prompt": "chunks=4 every=0.5"}).encode()
+            extra = f"{JSON}Content-Length: {len(document)}\r\n"
+            connection.sendall(head(extra=extra) + document)
+            assert status_of(connection) == 200
 
 
 def test_a_slow_reader_is_not_collected_for_and_holds_nobody_up(server: Server) -> None:

@@ -2,11 +2,11 @@
 
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
+
 from support.process import Server, running, until
 
 FORMS = ["plain", "kserve"]
@@ -48,8 +48,8 @@ class Reading:
 
 
 @pytest.fixture(params=FORMS)
-def form(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def test_an_idle_server_stops_at_once_with_status_0(form: str) -> None:

@@ -1,7 +1,7 @@
 """A server in a process of its own: started, waited for by its log, stopped by its id.
 
-    with running("--plain", "true") as server:
-        server.client.get("/health")
+with running("--plain", "true") as server:
+    server.client.get("/health")
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0  # a machine may be busy; nothing here waits that long on an idle one
 
 
 def until(condition: Callable[[], Any], what: str = "", deadline_s: float = DEADLINE_S) -> Any:
@@ -37,11 +37,11 @@ def until(condition: Callable[[], Any], what: str = "", deadline_s: float = DEAD
 class Server:
     """The process and what it wrote so far."""
 
-    def __init__(self, *args: str, module: str = "support.scripted_server"):
+    def __init__(self, *args: str, command: str = "support.scripted_server"):
         paths = (ROOT / "model_server", ROOT / "tests")
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "--port", "0", *args],
+            [sys.executable, "-m", *command.split(), "--port", "0", *args],
             stderr=subprocess.PIPE,
             text=True,
             env=environ,
@@ -112,8 +112,10 @@ class Server:
 
 
 @contextmanager
-def running(*args: str, ready: bool = True) -> Iterator[Server]:
-    server = Server(*args)
+def running(
+    *args: str, ready: bool = True, command: str = "support.scripted_server"
+) -> Iterator[Server]:
+    server = Server(*args, command=command)
     try:
         if ready:
             server.said("ready")

@@ -18,13 +18,14 @@ from dfastllm.server.lifecycle import Loaded, leave
 from dfastllm.server.loading import limits_of
 from dfastllm.settings import Settings
 from dfastllm.settings_sources import load as load_settings
-
 from support.scripted import BOS, Say, ScriptedGenerator, server_context, tokens_of
 
 
 def script_of(request: Request) -> Sequence[Say]:
     text = bytes(token for token in request.prompt if token < BOS).decode()
-    said = {name: float(value) for name, value in re.findall(r"\b(chunks|every|size)=([\d.]+)", text)}
+    said = {
+        name: float(value) for name, value in re.findall(r"\b(chunks|every|size)=([\d.]+)", text)
+    }
     count, every, size = (said.get(n, d) for n, d in (("chunks", 2), ("every", 0), ("size", 1)))
     # One token a piece whatever its size: the memory measured is the text's.
     pieces = [Say("x" * int(size), every, tokens_of("x")) for _ in range(int(count))]

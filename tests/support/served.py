@@ -1,7 +1,7 @@
 """The whole HTTP side in this process: routes, middlewares and lifecycle over a scripted generator.
 
-    served = Served(settings={"request_rate": "2/minute"})
-    served.client.post("/v1/completions", json=...)
+served = Served(settings={"request_rate": "2/minute"})
+served.client.post("/v1/completions", json=...)
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from dfastllm.server.app import build_app
 from dfastllm.server.lifecycle import Lifecycle, Loaded
 from dfastllm.server.stack import build_stack
 from dfastllm.settings_sources import load
-
 from support.scripted import ScriptedGenerator, server_context
 
 TEXT = {"model": "tiny", "prompt": "hi"}

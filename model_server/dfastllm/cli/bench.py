@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,11 +98,11 @@ def bench(
     from dfastllm.cli.bench_client import Target
     from dfastllm.cli.bench_load import Load, run_load
     from dfastllm.cli.bench_report import summarise, tables
-    from dfastllm.cli.remote import RemoteModel, api_base
+    from dfastllm.cli.remote import api_base
 
     try:
         base = api_base(url)
-        body["model"] = model or RemoteModel(url, api_key=api_key).name
+        body["model"] = model or _first_model(url, api_key)
     except InvalidRequest as error:
         fail(str(error))
     except DFastError as error:
@@ -125,6 +126,13 @@ def bench(
     _show(report, out, tables(report))
     if not report["answers"]:
         raise typer.Exit(1)
+
+
+def _first_model(url: str, api_key: str | None) -> str:
+    from dfastllm.cli.remote import RemoteModel
+
+    with closing(RemoteModel(url, api_key=api_key)) as remote:
+        return remote.name
 
 
 def _object(text: str) -> dict[str, Any]:

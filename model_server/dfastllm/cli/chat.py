@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
@@ -41,6 +42,8 @@ class Partner(Protocol):
 
     def answer(self, turns: _Turns, view: CanvasView) -> tuple[str, str]: ...
 
+    def close(self) -> None: ...
+
 
 def register(app: typer.Typer) -> None:
     app.command("chat")(answer_command(chat))
@@ -65,7 +68,8 @@ def chat(
         fail(str(error), status=1)
     if sys.stdin.isatty():
         console.print(_HELP, style="dim")
-    converse(partner, console, live=not no_live, pace_s=pace)
+    with closing(partner):
+        converse(partner, console, live=not no_live, pace_s=pace)
 
 
 def _partner(
@@ -129,6 +133,9 @@ class _Local:
         resolve(options, llm)
         self._llm, self._options = llm, options
 
+    def close(self) -> None:
+        pass
+
     def answer(self, turns: _Turns, view: CanvasView) -> tuple[str, str]:
         asked = resolve(self._options, self._llm)  # each turn draws a seed of its own
         done = self._llm.chat(
@@ -145,6 +152,9 @@ class _Local:
 class _Remote:
     def __init__(self, remote: "RemoteModel", options: AnswerOptions):
         self._remote, self._options = remote, options
+
+    def close(self) -> None:
+        self._remote.close()
 
     def answer(self, turns: _Turns, view: CanvasView) -> tuple[str, str]:
         text, canvases = "", 0

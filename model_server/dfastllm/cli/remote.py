@@ -28,7 +28,7 @@ class RemoteAnswer:
 
 
 class RemoteModel:
-    """One model of one server. Raises RemoteError."""
+    """One model of one server; to be closed. Raises RemoteError."""
 
     def __init__(self, url: str, *, model: str | None = None, api_key: str | None = None):
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -36,12 +36,19 @@ class RemoteModel:
         self._client = httpx.Client(
             base_url=api_base(url), headers=headers, timeout=TIMEOUT, trust_env=False
         )
-        served = self._models()
-        names = [str(entry.get("id")) for entry in served]
-        if model is not None and model not in names:
-            raise RemoteError(f"{url} serves {', '.join(names)}, not {model}")
+        try:
+            served = self._models()
+            names = [str(entry.get("id")) for entry in served]
+            if model is not None and model not in names:
+                raise RemoteError(f"{url} serves {', '.join(names)}, not {model}")
+        except RemoteError:
+            self.close()
+            raise
         self.name = model or names[0]
         self._is_ours = served[0].get("owned_by") == "dfastllm"
+
+    def close(self) -> None:
+        self._client.close()
 
     def answer(
         self,

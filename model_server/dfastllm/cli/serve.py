@@ -19,18 +19,22 @@ def serve(configuration: Configuration, *, print_config: bool = False) -> None:
         return
     from dfastllm import log
     from dfastllm.errors import DFastError
-    from dfastllm.server.lifecycle import leave
-    from dfastllm.server.loading import load
 
     settings = configuration.settings
     log.configure(settings.log.log_format, settings.log.log_level)
     log.log_settings(configuration.changed())
     try:
+        from dfastllm.server.lifecycle import leave, leave_on_early_signals
+        from dfastllm.server.loading import load
+
+        leave_on_early_signals()
         if settings.server.plain:
             from dfastllm.server.plain import run_plain as run
         else:
             from dfastllm.server.kserve_app import run_kserve as run
         status = run(settings, lambda: load(settings))
+    except ModuleNotFoundError as error:
+        fail(f"{error}; the server needs: pip install 'dfastllm[server]'", status=1)
     except DFastError as error:  # keys or an address that cannot be used
         fail(str(error), status=1)
     leave(status)

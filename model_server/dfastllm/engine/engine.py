@@ -155,6 +155,11 @@ class DFastLLMEngine:
         return bool(self._scheduler.running or self._scheduler.waiting)
 
     @property
+    def kv_page_bytes(self) -> int:
+        """Bytes of one page of K/V memory over all layers."""
+        return self._runner.pool.page_bytes
+
+    @property
     def load(self) -> tuple[int, int]:
         """Running and waiting rows."""
         return len(self._scheduler.running), len(self._scheduler.waiting)

@@ -42,10 +42,3 @@ def load_model(
     weights = load_weights(directory, spec, chosen, device, progress)
     model.load_state_dict(weights, strict=True, assign=True)
     return model.requires_grad_(False).eval()
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)

@@ -14,10 +14,9 @@ def bare_argv() -> Iterator[None]:
     """The command line reduced to the program's name."""
     former = sys.argv
     sys.argv = former[:1]
+    # Its response class is one that FastAPI has deprecated: told at import and at the first answer.
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
     try:
-        with warnings.catch_warnings():
-            # Its default response class is one that FastAPI has deprecated; we use none of it.
-            warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
-            yield
+        yield
     finally:
         sys.argv = former

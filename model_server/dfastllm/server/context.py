@@ -103,8 +103,8 @@ class ServerContext:
     a path. `created` is Unix seconds. `max_n` caps `n`, `max_choices` caps prompts x n, `max_stop`
     the stop strings, `max_logprobs` the alternatives. `timeout_s` is the cap and, where a request
     names none, the deadline (None: no deadline). `keepalive_s` is the longest silence of a stream
-    before a comment line. `default_temperature` comes from the model's generation_config, else 0:
-    confidence rules are made for greedy decoding.
+    before a comment line. `default_temperature`, `default_top_p` and `default_top_k` come from the
+    model's generation_config, else they are greedy: confidence rules are made for that.
     """
 
     generator: Generator
@@ -117,6 +117,8 @@ class ServerContext:
     limits: DecodingLimits = field(default_factory=DecodingLimits)
     default_max_tokens: int = 256
     default_temperature: float = 0.0
+    default_top_p: float = 1.0
+    default_top_k: int = 0
     max_n: int = 16
     max_choices: int = 128
     max_stop: int = 16

@@ -239,6 +239,20 @@ def _in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
     return future
 
 
+def leave_on_early_signals() -> None:
+    """End at once while there is nothing to drain yet.
+
+    The kernel ignores signals for the first process of a container that has no handler for them,
+    and importing takes seconds.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    for number in _SIGNALS:
+        signal.signal(number, on_signal)
+
+
 def leave(status: int) -> NoReturn:
     """End the process with this status, even if a thread is still reading weights."""
     sys.stdout.flush()

@@ -9,6 +9,7 @@ from dfastllm.metrics import EngineMetrics
 from dfastllm.metrics_vllm import describe_model
 from dfastllm.server.context import DecodingLimits, ServerContext
 from dfastllm.server.lifecycle import Loaded
+from dfastllm.server.prompt_log import PromptLog
 from dfastllm.settings import DecodingSection, Settings
 
 log = structlog.get_logger("dfastllm.loading")
@@ -26,10 +27,14 @@ def load(settings: Settings) -> Loaded:
     from dfastllm.build import build
     from dfastllm.engine.service import EngineService
 
-    built = build(settings, observer=EngineMetrics(), progress=_progress())
+    metrics = EngineMetrics()
+    built = build(settings, observer=metrics, progress=_progress())
+    metrics.kv_page_bytes = built.engine.kv_page_bytes
     service = EngineService(built.engine, built.tokenizer)
     loaded = time.perf_counter()
+    metrics.counting = False
     service.warm_up(built.defaults.decoding)
+    metrics.counting = True
     service.start()
     log.info(
         "loaded",
@@ -42,7 +47,7 @@ def load(settings: Settings) -> Loaded:
     describe_model(names[0])
     server = settings.server
     context = ServerContext(
-        generator=service,
+        generator=PromptLog(service, built.tokenizer) if settings.log.log_prompts else service,
         codec=built.tokenizer,
         served_names=names,
         created=int(time.time()),
@@ -52,6 +57,8 @@ def load(settings: Settings) -> Loaded:
         limits=limits_of(settings.decoding),
         default_max_tokens=settings.decoding.default_max_tokens,
         default_temperature=built.defaults.temperature,
+        default_top_p=built.defaults.top_p,
+        default_top_k=built.defaults.top_k,
         max_n=server.max_n,
         max_logprobs=server.max_logprobs,
         timeout_s=settings.engine.request_timeout_s,

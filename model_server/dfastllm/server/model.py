@@ -98,8 +98,8 @@ class DiffusionModel(Model):  # type: ignore[misc]
 
 
 def _rows(instance: Mapping[str, Any], ctx: ServerContext) -> Sequence[Request]:
-    unwanted = sorted(_NOT_HERE & {name for name, value in instance.items() if value is not None})
-    if unwanted:
+    instance = {name: value for name, value in instance.items() if value is not None}
+    if unwanted := sorted(_NOT_HERE & instance.keys()):
         raise InvalidRequest(f"'{unwanted[0]}' is not taken here; use the OpenAI routes.")
     body = {"max_tokens": ctx.default_max_tokens, **instance, "model": ctx.served_names[0]}
     if not isinstance(body.get("prompt"), str):

@@ -62,8 +62,8 @@ class SharedParameters(_Strict):
 
     model: str = Field(max_length=512)
     temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: Int = Field(default=0, ge=-1, le=_INT32)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: Int | None = Field(default=None, ge=-1, le=_INT32)
     n: Int = Field(default=1, ge=1, le=_INT32)
     max_tokens: Int | None = Field(default=None, ge=0, le=_INT32)
     max_completion_tokens: Int | None = Field(default=None, ge=0, le=_INT32)

@@ -36,14 +36,23 @@ _TOO_LARGE_BODY = (
 
 
 class ListenError(DFastError):
-    """The address cannot be listened on."""
+    """The address cannot be listened on, or not with this certificate."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's fast protocol, which by itself collects headers without end."""
+    """uvicorn's fast protocol, which by itself waits for and collects headers without end."""
 
     _in_head = False
     _head_bytes = 0
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._in_head
@@ -58,11 +67,23 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_bytes = 0
+        self._expect_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._stop_waiting()
         super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        """A head that does not come, or not to its end, costs its connection."""
+        self._stop_waiting()
+        self._waiting = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
 
 class HttpServer(uvicorn.Server):
@@ -106,9 +127,13 @@ def serve(
 ) -> int:
     """Listen, load, serve and drain; the exit status. Raises ListenError."""
     server = settings.server
+    config = uvicorn_config(asgi, server)
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise ListenError(f"cannot use the certificate in {server.tls_cert}: {error}") from None
     listener = _listen(server)
     _raise_file_limit(server.max_connections)
-    config = uvicorn_config(asgi, server)
     uvicorn_server = HttpServer(config, partial(announce, settings, listener.getsockname()[1]))
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         return runner.run(lifecycle.run(uvicorn_server, load, [listener]))
@@ -139,7 +164,7 @@ def announce(settings: Settings, port: int) -> None:
     server = settings.server
     host = {"0.0.0.0": "localhost", "::": "localhost"}.get(server.host, server.host)
     host = f"[{host}]" if ":" in host else host
-    url = f"http{'s' if server.tls_cert else ''}://{host}:{port}{server.root_path}"
+    url = f"http{'s' if server.tls_cert else ''}://{host}:{port}"
     key = " -H 'Authorization: Bearer KEY'" if settings.auth.api_keys_file else ""
     name = settings.model.served_names[0]
     body = f'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}'

@@ -143,15 +143,15 @@ def _base(
     request: SharedParameters, max_tokens: int, ctx: ServerContext, caller: Caller
 ) -> Request:
     """A row without prompt, seed or name."""
-    temperature = request.temperature
+    temperature, top_p, top_k = request.temperature, request.top_p, request.top_k
     return Request(
         request_id="",
         prompt=(),
         max_tokens=max_tokens,
         sampling=SamplingParams(
             temperature=ctx.default_temperature if temperature is None else temperature,
-            top_p=request.top_p,
-            top_k=max(0, request.top_k),
+            top_p=ctx.default_top_p if top_p is None else top_p,
+            top_k=ctx.default_top_k if top_k is None else max(0, top_k),
             logit_bias=_logit_bias(request, ctx),
         ),
         decoding=decoding_for(request.diffusion, max_tokens, ctx),

@@ -58,6 +58,14 @@ def test_a_finished_answer_is_counted(board: Board) -> None:
     assert board.vllm("request_queue_time_seconds_sum") == 0.5
 
 
+def test_a_warm_up_is_not_counted(board: Board) -> None:
+    board.engine.counting = False
+    board.engine.step(0.1, "mixed", rows=1, fed_tokens=1, committed=1)
+    board.engine.finished(STATS, "stop")
+    assert board("dfastllm_forwards_total", kind="mixed") == 0
+    assert board.vllm("request_success_total", finished_reason="stop") == 0
+
+
 def test_load_and_memory_are_shown(board: Board) -> None:
     assert board.vllm("kv_cache_usage_perc") == 0
     board.engine.set_load(3, 4)

@@ -54,7 +54,7 @@ def test_the_file_may_be_named_by_a_variable(file: Path) -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        loaded().settings.server.port = 1  # type: ignore[misc]
+        loaded().settings.server.port = 1
 
 
 def test_lists_are_comma_separated_outside_of_the_file(file: Path) -> None:

@@ -53,7 +53,7 @@ class AccessMiddleware:
             self._metrics.latency(seconds, record.ttft_s)
         if not self._lines:
             return
-        write = log.debug if route in _QUIET and outcome == "ok" else log.info
+        write = log.debug if route in _QUIET and outcome in ("ok", "unavailable") else log.info
         write("request", **_line(scope["method"], path, seconds, outcome, answer, record))
 
 
@@ -90,7 +90,7 @@ _BY_STATUS = {401: "unauthorized", 413: "too_large", 429: "rate_limited", 503: "
 
 
 def _outcome(answer: _Answer, record: RequestRecord) -> str:
-    if record.error_code == "cancelled" or not answer.status:
+    if record.error_code == "cancelled" or not (answer.complete or record.error_code):
         return "cancelled"
     if answer.status in _BY_STATUS:
         return _BY_STATUS[answer.status]

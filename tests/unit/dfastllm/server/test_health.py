@@ -1,8 +1,8 @@
 import pytest
-from support.scripted import ScriptedGenerator
-from support.served import Served
 
 from dfastllm import __version__
+from support.scripted import ScriptedGenerator
+from support.served import Served
 
 
 @pytest.mark.parametrize("prefix", ["/health", "/v2/health"])

@@ -85,13 +85,12 @@ def test_a_changed_file_is_read_again_at_most_once_a_second(file: Path) -> None:
     assert store.find("newer")
 
 
-def test_a_broken_file_leaves_the_former_keys(
-    file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_file_leaves_the_former_keys(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     file.write_text("alice: old")
     store = KeyStore(file, clock=clock)
-    for second, wreck in enumerate((lambda: file.write_text("half"), file.unlink), start=1):
+    wrecks: list[Callable[[], object]] = [lambda: file.write_text("half"), file.unlink]
+    for second, wreck in enumerate(wrecks, start=1):
         wreck()
         clock.now = float(second)
         assert store.find("old")

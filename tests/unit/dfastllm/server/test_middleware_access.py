@@ -1,14 +1,17 @@
+import asyncio
+import contextlib
 from typing import Any
 
+import anyio
 import pytest
 from prometheus_client import REGISTRY
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
-from support.scripted import Say, ScriptedGenerator
-from support.served import TEXT, Served
 
 from dfastllm.core import FinishReason
 from dfastllm.errors import EngineFailed, InvalidRequest, RowFailed
+from support.scripted import Say, ScriptedGenerator
+from support.served import TEXT, Served
 
 
 def lines(logs: list[Any]) -> list[Any]:
@@ -112,6 +115,26 @@ async def broken_after_answering(scope: Scope, receive: Receive, send: Send) -> 
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"done"})
     raise ValueError("secret detail")
+
+
+async def cut_off(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise asyncio.CancelledError
+
+
+def test_an_answer_that_was_cut_off_is_not_a_success() -> None:
+    before = count("models", "cancelled")
+    scope: Scope = {"type": "http", "method": "GET", "path": "/v1/models", "headers": []}
+
+    async def call() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await Served(make_app=lambda _: cut_off).app(scope, None, ignore)  # type: ignore[arg-type]
+
+    anyio.run(call)
+    assert count("models", "cancelled") == before + 1
+
+
+async def ignore(message: Message) -> None: ...
 
 
 def test_an_exception_becomes_an_answer_without_its_text() -> None:

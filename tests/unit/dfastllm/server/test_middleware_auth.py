@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from support.served import TEXT, Served
 
 KEY = "sk-alice"
@@ -114,4 +115,6 @@ def test_a_page_of_an_allowed_origin_may_call_and_read_refusals(tmp_path: Path) 
     assert refused.headers["access-control-allow-origin"] == origin
     other = served.client.get("/health", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in other.headers
-    assert "access-control-allow-origin" not in Served().client.get("/health", headers=asked).headers
+    assert (
+        "access-control-allow-origin" not in Served().client.get("/health", headers=asked).headers
+    )

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from support.served import TEXT, Served
 
 PATH = "/v1/completions"
@@ -66,7 +67,7 @@ def test_an_endless_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "POST", "path": PATH, "headers": []}
-    scope |= {"query_string": b"", "client": ("::1", 1)}
+    scope.update({"query_string": b"", "client": ("::1", 1)})
     anyio.run(Served({"max_body_bytes": "1500"}).app, scope, endless, send)
     assert sent[0]["status"] == 413
     assert (b"connection", b"close") in sent[0]["headers"]

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from support.served import TEXT, Served
 
 PATH = "/v1/completions"

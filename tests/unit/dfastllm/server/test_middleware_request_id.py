@@ -1,4 +1,5 @@
 import pytest
+
 from support.served import TEXT, Served
 
 
@@ -10,7 +11,7 @@ def test_a_short_printable_id_of_the_client_is_kept(given: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\tb", "é"])
 def test_any_other_is_replaced(given: str) -> None:
-    header = {"x-request-id": given.encode("latin-1")}
+    header = {b"x-request-id": given.encode("latin-1")}
     response = Served().client.get("/health", headers=header)
     made = response.headers["x-request-id"]
     assert made != given

@@ -1,0 +1,48 @@
+"""The device a model runs on, and how much of the processor it may keep busy.
+
+torch starts one thread per core of the machine. In a container that may use two of sixty-four that
+is ruinous: the threads wait for one another while the kernel holds them back.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
+_CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def use_threads(wanted: int | None) -> int:
+    """Have torch compute on `wanted` threads, by default one per core this process may use."""
+    n_threads = wanted or usable_cores()
+    torch.set_num_threads(n_threads)
+    return n_threads
+
+
+def usable_cores(cgroup_v2: Path = _CGROUP_V2, cgroup_v1: Path = _CGROUP_V1) -> int:
+    """Cores by affinity and by the container's CPU limit, rounded up; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = _quota(cgroup_v2, cgroup_v1)
+    return max(min(cores or 1, math.ceil(quota) if quota else cores or 1), 1)
+
+
+def _quota(cgroup_v2: Path, cgroup_v1: Path) -> float | None:
+    """The CPU limit in cores; None where there is none."""
+    try:
+        if cgroup_v2.exists():
+            quota, period = cgroup_v2.read_text().split()
+        else:
+            quota = (cgroup_v1 / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup_v1 / "cpu.cfs_period_us").read_text().strip()
+        return int(quota) / int(period) if quota not in ("max", "-1") else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dfastllm.cli import build_cli
+from support.checkpoints import random_checkpoint
+from support.reference import VECTORS
+
+
+def models(*args: str) -> Result:
+    return CliRunner().invoke(build_cli(), ["models", *args])
+
+
+def test_the_list_names_what_ships():
+    assert json.loads(models("list", "--json").stdout) == models("list").stdout.split()
+
+
+@pytest.mark.parametrize("family", ["llada", "dream"])
+def test_a_checkpoint_is_described_from_its_headers(family: str):
+    report = json.loads(models("inspect", str(VECTORS / f"{family}-tiny"), "--json").stdout)
+    assert report["model"]["family"] == family
+    assert report["model"]["stored_bytes"] == {"F32": 4 * report["model"]["parameters"]}
+    shape = report["shape"]
+    assert shape["shifted_logits"] is (family == "dream")
+    assert shape["grouped_query_attention"] is (shape["kv_heads"] < shape["heads"])
+    per_token = 2 * shape["layers"] * shape["kv_heads"] * shape["head_dim"]
+    assert shape["kv_bytes_per_token"] == {"float32": 4 * per_token, "bfloat16": 2 * per_token}
+    assert report["text"]["tokenizer"] is False
+    assert "tokenizer.json" in report["text"]["problem"]
+
+
+def test_tokenizer_and_template_are_looked_for(tmp_path: Path):
+    report = json.loads(models("inspect", str(random_checkpoint(tmp_path)), "--json").stdout)
+    assert report["text"] == {"tokenizer": True, "chat_template": True}
+
+
+def test_the_table_shows_the_same(tmp_path: Path):
+    shown = models("inspect", str(random_checkpoint(tmp_path))).stdout
+    assert "llada" in shown
+    assert "MiB F32" in shown
+
+
+def test_a_folder_of_the_working_directory_needs_no_dot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "mine").mkdir()
+    random_checkpoint(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert models("inspect", "mine").exit_code == 0
+
+
+def test_what_is_wrong_is_said_on_one_line(tmp_path: Path):
+    model = random_checkpoint(tmp_path)
+    config = json.loads((model / "config.json").read_text())
+    for change, words in (
+        ({"d_model": 128}, "do not fit config.json"),
+        ({"architectures": ["GPT2"]}, "GPT2"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config"),
+    ):
+        (model / "config.json").write_text(json.dumps(config | change))
+        result = models("inspect", str(model))
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert "there is no built-in" in models("inspect", "builtin:nothing").stderr
