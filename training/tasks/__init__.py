@@ -1,0 +1,1 @@
+"""The task families, one module each; `registry` joins them."""
