@@ -72,6 +72,7 @@ def _engine_config(settings: Settings, model: Transformer) -> EngineConfig:
         max_running=engine.max_running_requests,
         max_queued=engine.max_queued_requests,
         max_queued_tokens=engine.max_queued_tokens,
+        max_per_key=engine.max_requests_per_key,
         max_step_tokens=engine.max_step_tokens,
         kv_cache_tokens=min(tokens, most),
     )

@@ -75,7 +75,9 @@ def make_instruments(registry: CollectorRegistry = REGISTRY) -> Instruments:
         running=gauge("requests_running", "Answers being denoised."),
         waiting=gauge("requests_waiting", "Answers waiting for a place."),
         finished=counter("requests_finished", "Answers that left the engine.", "outcome"),
-        queue_seconds=histogram("queue_seconds", "Arrival to the first forward.", SECONDS),
+        queue_seconds=histogram(
+            "queue_seconds", "Arrival until the answer takes part in steps.", SECONDS
+        ),
         prompt_tokens=counter("prompt_tokens", "Prompt tokens of finished answers."),
         generation_tokens=counter("generation_tokens", "Answer tokens of finished answers."),
         tokens_per_forward=histogram(

@@ -149,6 +149,12 @@ class EngineSection(Section):
         ge=1,
         description="Prompt and answer tokens that may wait; more are refused.",
     )
+    max_requests_per_key: int | None = Field(
+        default=None,
+        ge=1,
+        description="Answers one caller may have running or waiting; more are refused with 429. "
+        "Left out: only the whole is bounded.",
+    )
     max_step_tokens: int = Field(
         default=8192, ge=1, description="Positions fed to the model in one step, over all answers."
     )
@@ -185,7 +191,9 @@ class DecodingSection(Section):
         le=1,
         description="Least confidence to commit, for strategy `threshold`.",
     )
-    factor: float | None = Field(default=None, gt=0, description="Factor of strategy `factor`.")
+    factor: float | None = Field(
+        default=None, gt=0, le=100, description="Factor of strategy `factor`."
+    )
     remasking: Remasking | None = Field(
         default=None, description="How strategy `fixed` ranks the candidates."
     )

@@ -4,30 +4,36 @@ The one part of the engine that two threads touch: the one that submits and the 
 """
 
 import threading
+from collections import Counter
+from collections.abc import Sequence
 
+from dfastllm.core import Request
 from dfastllm.engine.config import EngineConfig
 from dfastllm.errors import Overloaded
 
 
 class QueueBudget:
-    """Counts requests in the engine and tokens that wait; refuses what exceeds the bounds."""
+    """Counts requests in the engine, by caller too, and tokens that wait; refuses the excess."""
 
     def __init__(self, config: EngineConfig):
         self._config = config
         self._lock = threading.Lock()
-        self._requests = 0
+        self._requests: Counter[str] = Counter()
         self._waiting_tokens = 0
 
-    def reserve(self, n_requests: int, n_tokens: int) -> None:
+    def reserve(self, requests: Sequence[Request], n_tokens: int) -> None:
         """Room for all of them; raises Overloaded and reserves nothing when there is not enough.
 
         A request is never refused for its tokens when nothing else waits.
         """
         config = self._config
+        asked = Counter(request.key for request in requests)
         with self._lock:
-            if self._requests + n_requests > config.max_running + config.max_queued:
+            self._check_keys(asked)
+            total = self._requests.total()
+            if total + len(requests) > config.max_running + config.max_queued:
                 raise Overloaded(
-                    f"{self._requests} requests are running or queued; "
+                    f"{total} requests are running or queued; "
                     f"the server takes {config.max_running} and queues {config.max_queued}"
                 )
             if self._waiting_tokens and (
@@ -37,7 +43,7 @@ class QueueBudget:
                     f"{self._waiting_tokens} tokens are queued; "
                     f"the queue takes {config.max_queued_tokens}"
                 )
-            self._requests += n_requests
+            self._requests += asked
             self._waiting_tokens += n_tokens
 
     def admitted(self, n_tokens: int) -> None:
@@ -45,7 +51,21 @@ class QueueBudget:
         with self._lock:
             self._waiting_tokens -= n_tokens
 
-    def left(self) -> None:
+    def left(self, key: str) -> None:
         """A request left the engine."""
         with self._lock:
-            self._requests -= 1
+            self._requests[key] -= 1
+            if not self._requests[key]:
+                del self._requests[key]  # callers come and go; their names must not pile up
+
+    def _check_keys(self, asked: Counter[str]) -> None:
+        limit = self._config.max_per_key
+        if limit is None:
+            return
+        for key, n_asked in asked.items():
+            if self._requests[key] + n_asked > limit:
+                raise Overloaded(
+                    f"{self._requests[key]} of your requests are running or queued; "
+                    f"{limit} are allowed",
+                    scope="key",
+                )

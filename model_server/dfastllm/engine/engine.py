@@ -119,7 +119,7 @@ class DFastLLMEngine:
         sequences = [Sequence(r, self.spec, self._rule(r), now) for r in requests]
         for sequence in sequences:
             self._scheduler.check(sequence)
-        self._budget.reserve(len(sequences), sum(s.max_length for s in sequences))
+        self._budget.reserve([s.request for s in sequences], sum(s.max_length for s in sequences))
         return sequences
 
     def enqueue(self, sequences: Iterable[Sequence]) -> None:

@@ -93,7 +93,7 @@ class Scheduler:
         else:
             self.waiting.remove(sequence)
             self._budget.admitted(sequence.max_length)
-        self._budget.left()
+        self._budget.left(sequence.request.key)
 
     def find(self, wanted: Callable[[Sequence], bool]) -> list[Sequence]:
         return [s for s in (*self.running, *self.waiting) if wanted(s)]

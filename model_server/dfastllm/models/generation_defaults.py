@@ -61,7 +61,7 @@ def _read_decoding(config: ConfigFields) -> DecodingParams:
     return DecodingParams(
         strategy=_choice(diffusion, "strategy", StrategyName, usual.strategy),
         threshold=_within(diffusion, "threshold", usual.threshold, above=0.0, most=1.0),
-        factor=_within(diffusion, "factor", usual.factor, above=0.0, most=None),
+        factor=_within(diffusion, "factor", usual.factor, above=0.0, most=100.0),
         block_length=diffusion.count("block_length", usual.block_length),
         cache=_choice(diffusion, "cache", CacheKind, usual.cache),
         remasking=_choice(diffusion, "remasking", Remasking, usual.remasking),

@@ -96,7 +96,7 @@ def reply_for(error: BaseException) -> ErrorReply:
         case Cancelled() | ClientDisconnect():
             return ErrorReply(499, "The request was cancelled.", _INVALID, None, "cancelled")
         case RowFailed():
-            return _server_error("The answer could not be computed.")
+            return _server_error(f"The answer could not be computed: {error}.")
         case _:
             return _server_error("The server made a mistake.")
 

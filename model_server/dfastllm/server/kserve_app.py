@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from dfastllm.server.app import build_app
 from dfastllm.server.argv import bare_argv
@@ -74,9 +75,16 @@ class KServeServer(ModelServer):  # type: ignore[misc]
         app.router.add_route(_NEVER_SERVED, _not_here, methods=["GET", "POST"])
         register_v1_endpoints(app, self.dataplane, self.model_repository_extension)
         register_v2_endpoints(app, self.dataplane, self.model_repository_extension)
+        # What ours or nothing answers has no place in the OpenAPI document.
+        app.router.routes[:] = [route for route in app.router.routes if not _shadowed(route)]
         for kind in _STATUS:
             app.add_exception_handler(kind, _on_kserve_error)
         return app
+
+
+def _shadowed(route: BaseRoute) -> bool:
+    path = getattr(route, "path", "")
+    return path == "/v1/models/{model_name}" or path.startswith("/v2/repository/models")
 
 
 async def _not_here(request: Request) -> Response:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import structlog
 
+from dfastllm.core import DecodingParams
+from dfastllm.errors import CheckpointError
 from dfastllm.metrics import EngineMetrics
 from dfastllm.metrics_vllm import describe_model
 from dfastllm.server.context import DecodingLimits, ServerContext
@@ -30,6 +32,7 @@ def load(settings: Settings) -> Loaded:
     metrics = EngineMetrics()
     built = build(settings, observer=metrics, progress=_progress())
     metrics.kv_page_bytes = built.engine.kv_page_bytes
+    check_defaults(built.defaults.decoding, settings.decoding)
     service = EngineService(built.engine, built.tokenizer)
     loaded = time.perf_counter()
     metrics.counting = False
@@ -65,6 +68,26 @@ def load(settings: Settings) -> Loaded:
         keepalive_s=server.keepalive_s,
     )
     return Loaded(context, service.close)
+
+
+def check_defaults(defaults: DecodingParams, section: DecodingSection) -> None:
+    """What a request gets when it says nothing must be what a request may ask for.
+
+    The settings check themselves; the model's own generation_config.json is checked here. Raises
+    CheckpointError.
+    """
+    allowed = {
+        "strategy": defaults.strategy in section.allowed_strategies,
+        "cache": defaults.cache in section.allowed_caches,
+        "block_length": defaults.block_length <= section.max_block_length,
+        "threshold": defaults.threshold >= section.min_threshold,
+    }
+    for name, fits in allowed.items():
+        if not fits:
+            raise CheckpointError(
+                f"the model's default {name} is {getattr(defaults, name)}, which the limits in "
+                f"section decoding forbid; set {name} there"
+            )
 
 
 def limits_of(section: DecodingSection) -> DecodingLimits:

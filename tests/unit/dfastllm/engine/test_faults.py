@@ -183,6 +183,17 @@ def test_the_queue_is_bounded_by_requests_and_refuses_a_batch_whole() -> None:
     engine.add([request(f"again{i}") for i in range(5)])  # all the room came back
 
 
+def test_one_caller_may_not_take_the_whole_queue_when_its_share_is_bounded() -> None:
+    engine = make_engine(pseudo_random(), max_running=2, max_queued=8, max_per_key=3)
+    engine.add([request(f"a{i}", key="a") for i in range(3)])
+    with pytest.raises(Overloaded) as caught:
+        engine.add([request("a3", key="a")])
+    assert caught.value.scope == "key"
+    engine.add([request("b0", key="b")])
+    drain(engine, ["a0", "a1", "a2", "b0"])
+    engine.add([request("a4", key="a")])
+
+
 def test_the_queue_is_bounded_by_tokens_but_never_refuses_a_lone_request() -> None:
     engine = make_engine(pseudo_random(), max_running=1, max_queued_tokens=50)
     engine.add([request("big", prompt=100)])

@@ -32,7 +32,7 @@ TABLE: list[tuple[Exception, int, str, str | None]] = [
     (Overloaded("x"), 503, "service_unavailable_error", "server_is_overloaded"),
     (Overloaded("x", scope="key"), 429, "rate_limit_error", "rate_limit_exceeded"),
     (DeadlineExceeded("x"), 408, "timeout_error", "timeout"),
-    (RowFailed("secret"), 500, "server_error", "server_error"),
+    (RowFailed("no memory"), 500, "server_error", "server_error"),
     (EngineFailed("secret"), 503, "service_unavailable_error", "server_is_overloaded"),
     (Cancelled("x"), 499, "invalid_request_error", "cancelled"),
     (CheckpointError("secret"), 500, "server_error", "server_error"),

@@ -195,10 +195,10 @@ def test_faults_of_the_engine_have_their_status() -> None:
         response = served.post(PREDICT, {"instances": ["a"]})
         assert response.status_code == status
         assert int(response.headers["retry-after"]) >= 1
-    served = KServed(ScriptedGenerator([Say(error=RowFailed("secret"))]))
+    served = KServed(ScriptedGenerator([Say(error=RowFailed("no memory"))]))
     response = served.post(PREDICT, {"instances": ["a"]})
     assert response.status_code == 500
-    assert "secret" not in response.text
+    assert "no memory" in response.text
 
 
 def test_explaining_is_refused(served: KServed) -> None:

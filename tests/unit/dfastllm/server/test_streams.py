@@ -228,7 +228,7 @@ def test_an_early_failure_is_a_plain_error(
     ("error", "kind"),
     [
         (DeadlineExceeded("too late"), "timeout_error"),
-        (RowFailed("secret"), "server_error"),
+        (RowFailed("no memory"), "server_error"),
         (KeyError("secret"), "server_error"),
     ],
 )
