@@ -1,6 +1,7 @@
 """The built-in model behind `dfastllm serve`, with the clients people use, over real sockets."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -223,6 +224,28 @@ def test_a_full_queue_refuses_with_retry_after_and_serves_the_rest() -> None:
         assert all(int(a.headers["retry-after"]) >= 1 for a in refused)
         assert refused[0].json()["error"]["code"] == "server_is_overloaded"
         assert all(a.json()["usage"]["completion_tokens"] == 200 for a in served)
+
+
+def test_a_stream_cut_off_by_the_grace_period_ends_with_an_error_event() -> None:
+    flags = ("--log-format", "json", "--plain", "--grace-period-s", "0.5")
+    with running(*flags, command=SERVE) as server:
+        body = {
+            "model": "tiny",
+            "prompt": "abc",
+            "max_tokens": 1000,
+            "ignore_eos": True,
+            "stream": True,
+            "diffusion": {"strategy": "fixed"},
+        }
+        lines = []
+        with server.client.stream("POST", "/v1/completions", json=body) as answer:
+            for line in filter(None, answer.iter_lines()):
+                lines.append(line)
+                if len(lines) == 2:
+                    server.signal()
+        assert "data: [DONE]" not in lines
+        assert json.loads(lines[-1].removeprefix("data: "))["error"]["message"]
+        assert server.wait() == 0
 
 
 def test_sigterm_lets_a_real_stream_finish_and_exits_0() -> None:

@@ -9,7 +9,7 @@ class EngineConfig:
 
     `max_running`: rows denoised together. `max_queued` and `max_queued_tokens` bound what waits
     (tokens count prompt and answer); `max_per_key` bounds what one caller has running or queued
-    (None: only the whole is bounded). `max_model_len`: prompt, answer and suffix of one row, tokens.
+    (None: only the whole is bounded). `max_model_len`: prompt, answer and suffix of a row, tokens.
     `max_step_tokens`: positions fed in one forward; a single row may exceed it alone.
     `kv_cache_tokens`: positions whose K/V are kept, over all rows.
     """

@@ -142,13 +142,21 @@ class DFastLLMEngine:
 
     def cancel(self, request_id: str) -> list[Delta]:
         """Drop a request, waiting or running; nothing happens when it is not there."""
-        found = self._scheduler.find(lambda s: s.request.request_id == request_id)
-        return [self._fail(s, Cancelled("the request was cancelled"), "cancelled") for s in found]
+        deltas = [
+            self._fail(s, Cancelled("the request was cancelled"), "cancelled")
+            for s in self._find(request_id)
+        ]
+        self._report_load()
+        return deltas
 
     def finish(self, request_id: str) -> list[Delta]:
         """End a running answer well: its text met a stop string."""
-        found = self._scheduler.find(lambda s: s.request.request_id == request_id)
-        return [self._leave(s, FinishReason.STOP, ()) for s in found]
+        deltas = [self._leave(s, FinishReason.STOP, ()) for s in self._find(request_id)]
+        self._report_load()
+        return deltas
+
+    def _find(self, request_id: str) -> list[Sequence]:
+        return self._scheduler.find(lambda s: s.request.request_id == request_id)
 
     @property
     def has_work(self) -> bool:

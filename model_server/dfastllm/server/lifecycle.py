@@ -141,10 +141,11 @@ class Lifecycle:
                 stopping.cancel()
                 return 1
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            # The engine first: answers that are cut off end with an error, not with a dead socket.
+            await self._close()
             server.should_exit = True
             stopping.cancel()
             await serving
-            await self._close()
         return 0
 
     def accept(self, loaded: Loaded) -> None:

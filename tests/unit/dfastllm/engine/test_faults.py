@@ -11,6 +11,7 @@ from dfastllm.decoding.registry import strategies
 from dfastllm.decoding.strategy import BlockView, Choice, Strategy
 from dfastllm.engine.config import EngineConfig
 from dfastllm.engine.engine import DFastLLMEngine
+from dfastllm.engine.observer import Deaf
 from dfastllm.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -140,6 +141,33 @@ def test_a_cancelled_row_is_gone_before_the_next_step() -> None:
     assert engine.load == (0, 1)
     assert {d.request_id for d in engine.step()} == {"b"}
     assert engine.cancel("a") == []
+
+
+class Loads(Deaf):
+    last: tuple[int, int] | None = None
+    pages: int | None = None
+
+    def set_load(self, running: int, waiting: int) -> None:
+        self.last = (running, waiting)
+
+    def set_kv(self, used: int, total: int) -> None:
+        self.pages = used
+
+
+@pytest.mark.parametrize("leave", ["cancel", "finish"])
+def test_the_load_is_told_when_the_last_row_leaves_between_steps(leave: str) -> None:
+    loads = Loads()
+    model = ScriptedModel(pseudo_random())
+    engine = DFastLLMEngine(model, EngineConfig(max_model_len=256), observer=loads)
+    cached = DecodingParams(StrategyName.FIXED, 8, cache=CacheKind.DUAL)
+    engine.add([request("a", decoding=cached, ignore_eos=True)])
+    assert loads.last == (0, 1)
+    engine.step()
+    assert loads.last == (1, 0)
+    assert loads.pages == 1
+    getattr(engine, leave)("a")
+    assert loads.last == (0, 0)
+    assert loads.pages == 0
 
 
 class Clock:
