@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 UV := .uv/bin/uv
 # One interpreter, 3.11 to 3.13, wherever it is called: override with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
-	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	>/dev/null 2>&1 && { $$p -c 'import sys; print(sys.executable)'; break; }; done)
 export UV_PYTHON_DOWNLOADS := never
 

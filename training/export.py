@@ -47,6 +47,7 @@ def generation_config() -> dict[str, object]:
             "threshold": 0.9,
             "block_length": 32,
             "cache": "none",
+            "lookahead": 32,
         },
     }
 

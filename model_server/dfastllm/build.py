@@ -52,6 +52,11 @@ def build(
     tokenizer = Tokenizer.load(
         source.tokenizer_directory, vocab_size=spec.vocab_size, mask_id=spec.mask_id
     )
+    if tokenizer.n_ids > spec.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer knows ids up to {tokenizer.n_ids - 1}, "
+            f"the model's vocabulary ends at {spec.vocab_size - 1}: they do not belong together"
+        )
     engine = DFastLLMEngine(model, _engine_config(settings, model), observer=observer)
     return Built(engine, tokenizer, source, _defaults(settings.decoding, source))
 
@@ -97,7 +102,15 @@ def _defaults(section: DecodingSection, source: ModelSource) -> GenerationDefaul
     """The model's own defaults with what the settings say on top."""
     path = source.directory / "generation_config.json"
     own = read_generation_defaults(read_json(path) if path.exists() else {})
-    names = ("strategy", "block_length", "threshold", "factor", "remasking", "cache")
+    names = (
+        "strategy",
+        "block_length",
+        "threshold",
+        "factor",
+        "remasking",
+        "cache",
+        "lookahead",
+    )
     said = {n: getattr(section, n) for n in names if getattr(section, n) is not None}
     decoding: DecodingParams = replace(own.decoding, **said)
     return replace(own, decoding=decoding)

@@ -59,7 +59,10 @@ class DecodingParams:
     """How masks become tokens.
 
     `steps` counts denoising steps for the whole answer under `fixed` (None: one token a step);
-    `block_length` is in tokens; `threshold` belongs to `threshold`, `factor` to `factor`.
+    `block_length` is in tokens; `threshold` belongs to `threshold`, `factor` to `factor`. With
+    `lookahead` only that many masks stand right of the active block and more are added as the
+    answer fills; None keeps the whole canvas from the start, as the published loops do. A canvas
+    much longer than what a model was trained on spoils its answers.
     """
 
     strategy: StrategyName = StrategyName.THRESHOLD
@@ -69,18 +72,20 @@ class DecodingParams:
     factor: float = 1.0
     remasking: Remasking = Remasking.LOW_CONFIDENCE
     cache: CacheKind = CacheKind.NONE
+    lookahead: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One answer to compute, in token ids.
 
-    `suffix` (ids) stands right of the answer and is never changed: infilling. `max_tokens` is
-    exact. With `grow_canvas` the masks are added block by block as the answer fills; otherwise the
-    whole canvas of `max_tokens` masks stands from the start. `ignore_eos` treats end-of-turn
+    `suffix` (ids) stands right of the answer and is never changed: infilling, for which the whole
+    canvas stands from the start. `max_tokens` is exact. `ignore_eos` treats end-of-turn
     tokens as text. `stop` strings are matched on decoded text by the service. `deadline_s` is
     seconds from arrival. A lower `priority` number is served earlier. `key` names the caller for
-    fair queueing. `top_logprobs` asks for that many alternatives per committed token.
+    fair queueing. `repeats_prompt`: another row of the same call has the same prompt and counts its
+    tokens. Without `stream` the answer is handed out whole, at its end. `top_logprobs` asks
+    for that many alternatives per committed token.
     """
 
     request_id: str
@@ -91,11 +96,12 @@ class Request:
     suffix: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
-    grow_canvas: bool = False
     deadline_s: float | None = None
     priority: int = 0
     key: str = ""
     top_logprobs: int = 0
+    repeats_prompt: bool = False
+    stream: bool = True
     stream_canvas: bool = False
     skip_special_tokens: bool = True
 
@@ -119,7 +125,8 @@ class RequestStats:
 
     `prompt_tokens` counts the suffix of an infilled request too. `completion_tokens` is text plus
     one end-of-turn token, never filler. `forward_passes` counts the forwards this row took part in;
-    `refresh_passes` are those among them that fed the whole sequence. Times are seconds.
+    `refresh_passes` are those among them that fed the whole sequence. Times are
+    seconds; `first_token_s` runs from arrival to the first token that was final.
     """
 
     prompt_tokens: int
@@ -128,6 +135,7 @@ class RequestStats:
     refresh_passes: int
     queue_s: float
     compute_s: float
+    first_token_s: float | None = None
 
     @property
     def tokens_per_forward(self) -> float:

@@ -25,6 +25,7 @@ from dfastllm.core import (
     SamplingParams,
     TokenLogprob,
 )
+from dfastllm.errors import InvalidRequest
 from dfastllm.models.loader import Progress
 from dfastllm.settings import EngineSection, ModelSection, Settings
 
@@ -112,10 +113,11 @@ class LLM:
         """Token ids of one prompt or of many: a list of numbers is one prompt."""
         if isinstance(prompts, str):
             return [tuple(self.tokenizer.encode(prompts))]
-        ids = [p for p in prompts if isinstance(p, int)]
-        if ids:
-            return [tuple(ids)]
-        return [entry for p in prompts if not isinstance(p, int) for entry in self._ids_of(p)]
+        ids = tuple(p for p in prompts if isinstance(p, int))
+        many = [p for p in prompts if not isinstance(p, int)]
+        if ids and many:
+            raise InvalidRequest("prompts are texts or lists of token ids, not both in one list")
+        return [ids] if ids else [entry for prompt in many for entry in self._ids_of(prompt)]
 
     def _sampling(self) -> SamplingParams:
         own = self.defaults

@@ -165,9 +165,9 @@ class EngineMetrics:
         if stats is None:
             return
         into.queue_seconds.observe(stats.queue_s)
-        into.prompt_tokens.inc(stats.prompt_tokens)
-        into.generation_tokens.inc(stats.completion_tokens)
-        if stats.forward_passes:
+        if stats.forward_passes:  # what left the queue unserved cost nothing
+            into.prompt_tokens.inc(stats.prompt_tokens)
+            into.generation_tokens.inc(stats.completion_tokens)
             into.forwards_per_request.observe(stats.forward_passes)
             into.tokens_per_forward.observe(stats.tokens_per_forward)
 

@@ -197,6 +197,12 @@ class DecodingSection(Section):
     remasking: Remasking | None = Field(
         default=None, description="How strategy `fixed` ranks the candidates."
     )
+    lookahead: int | None = Field(
+        default=None,
+        ge=0,
+        description="Masked positions kept right of the active block, in tokens; more are added as "
+        "the answer fills. Fewer cost less, but a model that sees too few may end early.",
+    )
     cache: CacheKind | None = Field(
         default=None, description="Which K/V entries are reused between refreshes."
     )
@@ -209,10 +215,11 @@ class DecodingSection(Section):
     allowed_caches: Annotated[tuple[CacheKind, ...], BeforeValidator(_one_or_many)] = Field(
         default=tuple(CacheKind), min_length=1, description="Caches a request may ask for."
     )
-    max_steps: int = Field(default=4096, ge=1, description="Most denoising steps of one answer.")
+    max_steps: int = Field(default=4096, ge=1, description="Most `steps` of one answer.")
     max_block_length: int = Field(
         default=256, ge=1, description="Longest block a request may ask for."
     )
+    max_factor: float = Field(default=100.0, gt=0, description="Highest factor a request may use.")
     min_threshold: float = Field(
         default=0.0, ge=0, le=1, description="Lowest threshold a request may use."
     )

@@ -6,6 +6,7 @@ transformers takes, and no code of a checkpoint can run.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ class Tokenizer:
     @property
     def mask_id(self) -> int:
         return self._mask_id
+
+    @cached_property
+    def longest_token_bytes(self) -> int:
+        """No token stands for more bytes of text than this."""
+        return max(len(piece.encode()) for piece in self._backend.get_vocab(True))
+
+    @property
+    def n_ids(self) -> int:
+        """One more than the largest id this tokenizer can produce."""
+        return max(self._backend.get_vocab(True).values()) + 1
 
     @property
     def has_chat_template(self) -> bool:

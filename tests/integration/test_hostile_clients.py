@@ -144,6 +144,58 @@ def test_silence_and_half_a_request_are_not_waited_for_without_end() -> None:
             assert status_of(connection) == 200
 
 
+def test_a_body_that_does_not_come_is_not_waited_for_without_end() -> None:
+    with running("--plain", "true", "--idle-timeout-s", "1") as server:
+        for coding in ("Content-Length: 1000\r\n", "Transfer-Encoding: chunked\r\n"):
+            with server.connect() as connection:
+                connection.sendall(head(extra=JSON + coding) + b"1\r\n")
+                assert connection.recv(1) == b""
+        with server.connect() as connection:  # drop by drop is no progress either
+            connection.settimeout(0.1)
+            connection.sendall(head(extra=f"{JSON}Content-Length: 100000\r\n"))
+            began = time.monotonic()
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    connection.sendall(b" ")
+                    with contextlib.suppress(TimeoutError):
+                        assert connection.recv(1) == b""
+                        break
+                    assert time.monotonic() - began < DEADLINE_S
+        with server.connect() as connection:  # what comes slowly but surely is awaited
+            document = json.dumps({**TEXT, "metadata": {"x": "y" * 9000}}).encode()
+            connection.sendall(head(extra=f"{JSON}Content-Length: {len(document)}\r\n"))
+            for start in range(0, len(document), 2000):
+                time.sleep(0.4)
+                connection.sendall(document[start : start + 2000])
+            assert status_of(connection) == 200
+
+
+def everything(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_http_1_0_gets_no_chunks_and_its_end_is_the_connections(
+    server: Server, stream: bool
+) -> None:
+    document = json.dumps({**TEXT, "prompt": "chunks=3 every=0.05", "stream": stream}).encode()
+    extra = f"{JSON}Connection: keep-alive\r\nContent-Length: {len(document)}\r\n"
+    message = head(extra=extra).replace(b"HTTP/1.1", b"HTTP/1.0") + document
+    with server.connect() as connection:
+        connection.sendall(message)
+        top, _, body = everything(connection).partition(b"\r\n\r\n")
+    assert top.split()[1] == b"200"
+    assert b"transfer-encoding" not in top.lower()
+    assert b"connection: close" in top.lower()
+    if stream:
+        events = body.decode().split("\n\n")
+        assert all(event.startswith("data: ") for event in events[:-1])
+        assert events[-2:] == ["data: [DONE]", ""]
+    else:
+        assert json.loads(body)["choices"][0]["text"] == "xxx"
+
+
 def test_a_slow_reader_is_not_collected_for_and_holds_nobody_up(server: Server) -> None:
     before = server.memory_bytes()
     document = json.dumps(

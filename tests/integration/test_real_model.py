@@ -107,6 +107,32 @@ def test_a_stop_string_is_not_shown_and_ends_the_work(client: openai.OpenAI) -> 
     assert cut.choices[0].finish_reason == "stop"
 
 
+@pytest.mark.parametrize("max_tokens", [16, 256, 1000])
+def test_a_generous_max_tokens_does_not_spoil_the_answer(
+    client: openai.OpenAI, max_tokens: int
+) -> None:
+    answer = client.chat.completions.create(model="tiny", messages=SUM, max_tokens=max_tokens)
+    assert answer.choices[0].message.content == "27 + 48 = 75"
+
+
+def test_a_text_that_cannot_fit_is_refused_before_it_is_tokenized(
+    server: Server, client: openai.OpenAI
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="tiny", prompt="word " * 1_000_000)
+    assert caught.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("where", ["prompt", "suffix"])
+def test_the_mask_written_as_text_is_refused(client: openai.OpenAI, where: str) -> None:
+    mask = "<|mask|>"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(
+            model="tiny", **{"prompt": "a", "max_tokens": 4, where: f"a {mask}"}
+        )
+    assert caught.value.param == where
+
+
 def test_max_tokens_is_exact(client: openai.OpenAI) -> None:
     answer = client.completions.create(
         model="tiny", prompt="abc", max_tokens=37, extra_body={"ignore_eos": True}

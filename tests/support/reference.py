@@ -7,7 +7,7 @@ before it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,7 +46,8 @@ class FirstThenThreshold(Strategy):
     name: ClassVar[str] = "threshold"
 
     def choose(self, view: BlockView) -> Choice:
-        commit = Threshold().choose(view).commit
+        # The reference compares the filtered probability, which is what `score` ranks by here.
+        commit = Threshold().choose(replace(view, confidence=view.score)).commit
         for r, row in enumerate(view.rows):
             if row.step == 0:
                 commit[r] = False

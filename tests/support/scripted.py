@@ -7,7 +7,7 @@ app = bare_app(server_context(engine))
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dfastllm.core import CanvasState, Chunk, FinishReason, Request, RequestStats, TokenLogprob
+from dfastllm.engine.mailbox import Mailbox
 from dfastllm.errors import InvalidRequest
 from dfastllm.server.context import AnswerStream, ServerContext
 from dfastllm.server.errors import install_error_handlers
@@ -33,6 +34,7 @@ class ByteCodec:
 
     vocab_size = VOCABULARY
     mask_id = MASK
+    longest_token_bytes = 1
     has_chat_template = True
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
@@ -89,33 +91,48 @@ class ScriptedStream:
     def __init__(self, request: Request, script: Script):
         self.request = request
         self.cancelled = threading.Event()
-        self.finished = False
+        self._box = Mailbox(request.request_id, self._on_cancel, whole=not request.stream)
         self._script = script
+        self._speaking: asyncio.Task[None] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
+    def _on_cancel(self, request_id: str) -> None:
+        self.cancelled.set()
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        self._box.listen(wake)
+        self._speaking = asyncio.create_task(self._speak())
+
+    def take(self) -> Chunk | None:
+        return self._box.take()
+
+    def cancel(self) -> None:
+        self._box.cancel()
+        if self._speaking is not None:
+            self._speaking.cancel()
+
+    async def _speak(self) -> None:
         given = 0
         for say in self._script:
             if say.after_s:
                 await asyncio.sleep(say.after_s)
             if say.error is not None:
-                raise say.error
+                self._box.put(say.error)
+                return
             tokens = say.tokens
             if tokens is None:
                 tokens = tokens_of(say.text, self.request.top_logprobs)
             given += len(tokens)
-            self.finished = say.finish is not None
-            stats = RequestStats(len(self.request.prompt), given, given, 1, 0.25, 0.5)
-            yield Chunk(
-                text=say.text,
-                tokens=tokens,
-                canvas=say.canvas,
-                finish_reason=say.finish,
-                stats=stats if say.finish else None,
+            stats = RequestStats(len(self.request.prompt), given, given, 1, 0.25, 0.5, 0.375)
+            self._box.put(
+                Chunk(
+                    text=say.text,
+                    tokens=tokens,
+                    canvas=say.canvas,
+                    finish_reason=say.finish,
+                    stats=stats if say.finish else None,
+                )
             )
-
-    def cancel(self) -> None:
-        if not self.finished:
-            self.cancelled.set()
+            await asyncio.sleep(0)  # one chunk at a time, as from steps of an engine
 
 
 @dataclass

@@ -15,7 +15,8 @@ PAGE_TOKENS = 32
 class KVPool:
     """Keys and values of all layers: two tensors of [n_layers, n_slots, n_kv_heads, head_dim].
 
-    Memory is taken from the operating system on first use, not at construction.
+    On a GPU the memory is taken at construction, so that nothing else grows into it; on a CPU on
+    first use, since many a server never caches.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class KVPool:
         self.n_pages = n_pages
         self._shape = (n_layers, n_pages * PAGE_TOKENS, n_kv_heads, head_dim)
         self._dtype, self._device = dtype, device
-        self._storage: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._storage = self._allocate() if device.type == "cuda" else None
         self._free = list(range(n_pages - 1, -1, -1))
 
     @property
@@ -60,12 +61,13 @@ class KVPool:
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of one layer, each [n_slots, n_kv_heads, head_dim]."""
         if self._storage is None:
-            self._storage = (
-                torch.empty(self._shape, dtype=self._dtype, device=self._device),
-                torch.empty(self._shape, dtype=self._dtype, device=self._device),
-            )
+            self._storage = self._allocate()
         keys, values = self._storage
         return keys[index], values[index]
+
+    def _allocate(self) -> tuple[torch.Tensor, torch.Tensor]:
+        keys = torch.empty(self._shape, dtype=self._dtype, device=self._device)
+        return keys, torch.empty_like(keys)
 
 
 def slots(pages: Sequence[int], start: int, end: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """From logits to one candidate token per masked position, with the numbers that rules rank by.
 
-Confidence follows the model family: LLaDA's rules read the un-tempered softmax (its `generate`,
-step 6), Dream's the tempered and filtered distribution the token was drawn from. Statistics are in
-fp32. Draws are inverse-CDF with one uniform per position (`noise.py`).
+The score that a fixed quota ranks by follows the model family: LLaDA's loop reads the un-tempered
+softmax (its `generate`, step 6), Dream's the tempered and filtered distribution the token was drawn
+from. Threshold and factor compare the un-tempered probability for both: a filter that leaves one
+token would make every position look certain. Statistics are in fp32. Draws are inverse-CDF with one
+uniform per position (`noise.py`).
 """
 
 from dataclasses import dataclass
@@ -32,14 +34,15 @@ class DrawParams:
 class Candidates:
     """One candidate per position; every field has K rows.
 
-    `token` int64; `confidence`, `logprob` (un-tempered), `entropy` (nats) and `margin` fp32;
+    `token` int64; `logprob` (un-tempered), `score` (a probability, by the family's rule), `entropy`
+    (nats) and `margin` fp32;
     `finite` bool is False where the logits held NaN or +Inf. `entropy` and `margin` are zeros
     unless asked for. `top_tokens`/`top_logprobs` [K, n] when alternatives were asked for.
     """
 
     token: Tensor
-    confidence: Tensor
     logprob: Tensor
+    score: Tensor
     entropy: Tensor
     margin: Tensor
     finite: Tensor
@@ -89,8 +92,8 @@ def candidates(
         top_logprobs = values - log_z[:, None]
     return Candidates(
         token=token,
-        confidence=level.exp(),
         logprob=logprob,
+        score=level.exp(),
         entropy=entropy,
         margin=margin,
         finite=torch.isfinite(log_z),
@@ -106,7 +109,10 @@ def filter_logits(logits: Tensor, draw: DrawParams) -> Tensor:
     temperature. The nucleus holds the most probable tokens whose mass before them is below `top_p`,
     so it is never empty. Ties at the k-th logit are cut by sorted order.
     """
-    tempered = logits / torch.where(draw.temperature > 0, draw.temperature, 1.0)[:, None]
+    # The best logit becomes 0 first: a tiny temperature then sends the others to -inf, not all to
+    # infinity.
+    temperature = torch.where(draw.temperature > 0, draw.temperature, 1.0)[:, None]
+    tempered = (logits - logits.amax(-1, keepdim=True)) / temperature
     limited = (draw.top_k > 0) | (draw.top_p < 1)
     if not bool(limited.any()):
         return tempered

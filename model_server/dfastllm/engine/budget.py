@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dfastllm.core import Request
 from dfastllm.engine.config import EngineConfig
-from dfastllm.errors import Overloaded
+from dfastllm.errors import InvalidRequest, Overloaded
 
 
 class QueueBudget:
@@ -28,6 +28,12 @@ class QueueBudget:
         """
         config = self._config
         asked = Counter(request.key for request in requests)
+        most = min(config.max_running + config.max_queued, config.max_per_key or len(requests))
+        if len(requests) > most:
+            raise InvalidRequest(
+                f"{len(requests)} answers are asked for at once, this server takes {most}",
+                param="n",
+            )
         with self._lock:
             self._check_keys(asked)
             total = self._requests.total()

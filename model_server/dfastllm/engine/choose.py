@@ -16,7 +16,7 @@ from dfastllm.core import Remasking, SamplingParams, TokenLogprob
 from dfastllm.decoding.candidates import Candidates, DrawParams, candidates
 from dfastllm.decoding.noise import RANK_DRAW, TOKEN_DRAW, uniforms
 from dfastllm.decoding.strategy import BlockView, Choice, RowView, needs_shape_statistics
-from dfastllm.engine.runner import Forwarded, PlannedRow
+from dfastllm.engine.runner import Forwarded, PlannedRow, release_memory, row_failure
 from dfastllm.engine.sequence import Sequence
 from dfastllm.errors import RowFailed
 from dfastllm.models.spec import ModelSpec
@@ -47,23 +47,51 @@ class _Drawn:
 
 
 def choose(forwarded: Forwarded, spec: ModelSpec) -> list[RowChoice]:
-    """The commits of every row of one forward, in the order of its rows."""
+    """The commits of every row of one forward, in the order of its rows.
+
+    What fails for many rows is tried again on halves, as a forward is: memory that does not suffice
+    for all may suffice for some, and a row that breaks it fails alone.
+    """
+    _add_bias(forwarded)
+    return _choose(forwarded, spec)
+
+
+def _choose(forwarded: Forwarded, spec: ModelSpec) -> list[RowChoice]:
     rows = forwarded.rows
-    drawn = _draw(rows, forwarded.logits, spec)
-    commit = torch.zeros_like(drawn.found.finite)
-    revoked: dict[int, np.ndarray] = {}
-    failed: dict[int, RowFailed] = {}
-    for members in _by_strategy(rows):
-        _apply(members, rows, drawn, spec, commit, revoked, failed)
-    return _to_rows(rows, drawn, commit, revoked, failed)
+    try:
+        drawn = _draw(rows, forwarded.logits, spec)
+        commit = torch.zeros_like(drawn.found.finite)
+        revoked: dict[int, np.ndarray] = {}
+        failed: dict[int, RowFailed] = {}
+        for members in _by_strategy(rows):
+            _apply(members, rows, drawn, spec, commit, revoked, failed)
+        return _to_rows(rows, drawn, commit, revoked, failed)
+    except Exception as error:
+        if len(rows) == 1:
+            failure = row_failure(error, rows[0].sequence)
+            return [RowChoice(rows[0].sequence, rows[0].positions[:0], error=failure)]
+        _log.warning("choosing for %d rows failed, trying halves: %s", len(rows), error)
+        release_memory(error, forwarded.logits.device)
+    half = len(rows) // 2
+    cut = sum(len(row.positions) for row in rows[:half])
+    first = Forwarded(rows[:half], forwarded.logits[:cut])
+    second = Forwarded(rows[half:], forwarded.logits[cut:])
+    return _choose(first, spec) + _choose(second, spec)
+
+
+def _add_bias(forwarded: Forwarded) -> None:
+    """Apply each row's `logit_bias`, in place and once."""
+    start = 0
+    for row in forwarded.rows:
+        end = start + len(row.positions)
+        for token, bias in row.sequence.request.sampling.logit_bias:
+            forwarded.logits[start:end, token] += bias
+        start = end
 
 
 def _draw(rows: Seq[PlannedRow], logits: Tensor, spec: ModelSpec) -> _Drawn:
     counts = [len(row.positions) for row in rows]
     offsets = np.concatenate([[0], np.cumsum(counts)]).tolist()
-    for row, start, end in zip(rows, offsets, offsets[1:], strict=False):
-        for token, bias in row.sequence.request.sampling.logit_bias:
-            logits[start:end, token] += bias
     params = [row.sequence.request.decoding for row in rows]
     found = candidates(
         logits,
@@ -73,7 +101,7 @@ def _draw(rows: Seq[PlannedRow], logits: Tensor, spec: ModelSpec) -> _Drawn:
         shape_statistics=any(needs_shape_statistics(p) for p in params),
         n_top=max(row.sequence.request.top_logprobs for row in rows),
     )
-    score = found.confidence
+    score = found.score
     if any(p.remasking is not Remasking.LOW_CONFIDENCE for p in params):
         score = torch.cat(
             [
@@ -119,8 +147,8 @@ def _score(row: PlannedRow, found: Candidates, start: int, end: int) -> Tensor:
     if kind is Remasking.RANDOM:
         seed = row.sequence.request.sampling.seed
         draw = uniforms(seed, row.positions, row.sequence.forwards, RANK_DRAW)
-        return torch.as_tensor(draw, dtype=torch.float32, device=found.confidence.device)
-    return found.confidence[start:end]
+        return torch.as_tensor(draw, dtype=torch.float32, device=found.score.device)
+    return found.score[start:end]
 
 
 def _by_strategy(rows: Seq[PlannedRow]) -> list[list[int]]:
@@ -196,7 +224,7 @@ def _ask(
     view = BlockView(
         masked=spread(torch.ones_like(filler), False),
         token=spread(drawn.found.token[source], 0),
-        confidence=spread(drawn.found.confidence[source], float("-inf")),
+        confidence=spread(drawn.found.logprob[source].exp(), float("-inf")),
         score=spread(drawn.score[source], float("-inf")),
         filler=spread(filler, False),
         rows=[drawn.views[i] for i in members],

@@ -12,7 +12,7 @@ import torch
 
 from dfastllm.cache.policy import CachePolicy
 from dfastllm.cache.pool import PAGE_TOKENS, KVPool
-from dfastllm.core import Delta, FinishReason, Request, TokenLogprob
+from dfastllm.core import Delta, FinishReason, Request, RequestStats, TokenLogprob
 from dfastllm.decoding.registry import strategies
 from dfastllm.decoding.strategy import Strategy
 from dfastllm.engine.budget import QueueBudget
@@ -72,6 +72,7 @@ class DFastLLMEngine:
         started = self._clock()
         deltas = self._expire(started)
         self._scheduler.admit(started)
+        self._report_load()
         rows = self._plan()
         if rows:
             forwarded, failed = self._runner.forward(rows)
@@ -155,6 +156,20 @@ class DFastLLMEngine:
         self._report_load()
         return deltas
 
+    def fail(self, request_id: str, error: Exception) -> list[Delta]:
+        """End a row that cannot go on for a reason outside the engine."""
+        deltas = [self._fail(s, error, "error") for s in self._find(request_id)]
+        self._report_load()
+        return deltas
+
+    def report(self, stats: RequestStats, reason: FinishReason) -> None:
+        """Count an answer that ended well.
+
+        Whoever made its text calls this, with the tokens of what was kept: a stop string may have
+        ended it before the row did.
+        """
+        self._observer.finished(stats, reason.value)
+
     def _find(self, request_id: str) -> list[Sequence]:
         return self._scheduler.find(lambda s: s.request.request_id == request_id)
 
@@ -188,6 +203,8 @@ class DFastLLMEngine:
 
     def _delta(self, sequence: Sequence, done: bool) -> Delta:
         prefix = sequence.take_prefix()
+        if prefix and sequence.first_token_s is None:
+            sequence.first_token_s = self._clock()
         if done:
             reason = FinishReason.STOP if sequence.ended else FinishReason.LENGTH
             delta = self._leave(sequence, reason, prefix)
@@ -200,7 +217,6 @@ class DFastLLMEngine:
     ) -> Delta:
         self._scheduler.remove(sequence)
         stats = sequence.stats(self._clock())
-        self._observer.finished(stats, reason.value)
         return Delta(
             sequence.request.request_id,
             prefix,

@@ -59,10 +59,9 @@ class Runner:
             batch = pack([self._segment(row) for row in rows], self._device)
             return [Forwarded(rows, self._model(batch, self.pool))], []
         except Exception as error:
-            if self._device.type == "cuda" and isinstance(error, torch.OutOfMemoryError):
-                torch.cuda.empty_cache()
+            release_memory(error, self._device)
             if len(rows) == 1:
-                return [], [(rows[0].sequence, _row_failure(error, rows[0]))]
+                return [], [(rows[0].sequence, row_failure(error, rows[0].sequence))]
             _log.warning("forward of %d rows failed, trying halves: %s", len(rows), error)
         done, failed = self.forward(rows[: len(rows) // 2])
         more, broken = self.forward(rows[len(rows) // 2 :])
@@ -77,10 +76,24 @@ class Runner:
         )
 
 
-def _row_failure(error: Exception, row: PlannedRow) -> RowFailed:
-    request_id = row.sequence.request.request_id
+def release_memory(error: Exception, device: torch.device) -> None:
+    """Make room after an out-of-memory error; raise when the device itself is broken.
+
+    After an illegal access every later call fails too: no row is to blame, and the process must be
+    replaced, so the error goes up and ends the engine.
+    """
+    if device.type != "cuda":
+        return
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+    torch.cuda.synchronize(device)
+
+
+def row_failure(error: Exception, sequence: Sequence) -> RowFailed:
+    """What the caller of a row that failed alone is told; the log gets the whole error."""
+    request_id = sequence.request.request_id
     if isinstance(error, torch.OutOfMemoryError):
         _log.error("request %s does not fit into device memory: %s", request_id, error)
         return RowFailed("the request does not fit into device memory; ask for fewer tokens")
-    _log.exception("the forward of request %s failed", request_id, exc_info=error)
+    _log.exception("the model failed on request %s", request_id, exc_info=error)
     return RowFailed("the model failed on this request")

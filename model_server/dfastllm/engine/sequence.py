@@ -14,8 +14,6 @@ from dfastllm.decoding.schedule import steps_of_block
 from dfastllm.decoding.strategy import RowView, Strategy
 from dfastllm.models.spec import ModelSpec
 
-LOOKAHEAD_BLOCKS = 1  # masked blocks kept right of the active one while a canvas grows
-
 
 class Sequence:
     """State of one row from arrival to its last token."""
@@ -26,6 +24,7 @@ class Sequence:
         self.state: Any = strategy.start(request.decoding)
         self.arrival_s = arrival_s
         self.admitted_s: float | None = None
+        self.first_token_s: float | None = None  # on the engine's clock, like the others
         self.pages: tuple[int, ...] = ()
         self.forwards = 0
         self.refreshes = 0
@@ -33,9 +32,8 @@ class Sequence:
         self._spec = spec
         self._prompt = len(request.prompt)
         self._block_length = min(request.decoding.block_length, request.max_tokens)
-        self._canvas = request.max_tokens
-        if request.grow_canvas and not request.suffix:
-            self._canvas = min(self._canvas, self._block_length * (1 + LOOKAHEAD_BLOCKS))
+        self._block = 0
+        self._canvas = self._wanted_canvas()
         self.tokens = np.concatenate(
             [
                 np.asarray(request.prompt, dtype=np.int64),
@@ -46,7 +44,6 @@ class Sequence:
         self._logprobs: dict[int, TokenLogprob] = {}  # by canvas index, until emitted
         self._emitted = 0
         self._end: int | None = None  # canvas index of the first end-of-turn token
-        self._block = 0
         self._enter_block()
 
     # -- where the row stands -------------------------------------------------------------------
@@ -163,13 +160,16 @@ class Sequence:
 
     def stats(self, now_s: float) -> RequestStats:
         admitted = self.admitted_s if self.admitted_s is not None else now_s
+        first = self.first_token_s
+        own_prompt = self._prompt + len(self.request.suffix)
         return RequestStats(
-            prompt_tokens=self._prompt + len(self.request.suffix),
+            prompt_tokens=0 if self.request.repeats_prompt else own_prompt,
             completion_tokens=self._emitted,
             forward_passes=self.forwards,
             refresh_passes=self.refreshes,
             queue_s=admitted - self.arrival_s,
             compute_s=now_s - admitted,
+            first_token_s=None if first is None else first - self.arrival_s,
         )
 
     # -- internals ------------------------------------------------------------------------------
@@ -180,10 +180,16 @@ class Sequence:
         start, end = self.block_bounds
         self._masks_at_start = int((self.tokens[start:end] == self._spec.mask_id).sum())
 
+    def _wanted_canvas(self) -> int:
+        """Length of the canvas while the present block is active."""
+        request, lookahead = self.request, self.request.decoding.lookahead
+        if lookahead is None or request.suffix:
+            return request.max_tokens
+        return min((self._block + 1) * self._block_length + lookahead, request.max_tokens)
+
     def _grow(self) -> None:
-        """Append masks so that `LOOKAHEAD_BLOCKS` stand right of the active block."""
-        wanted = (self._block + 1 + LOOKAHEAD_BLOCKS) * self._block_length
-        wanted = min(wanted, self.request.max_tokens)
+        """Append masks until as many stand right of the active block as wanted."""
+        wanted = self._wanted_canvas()
         if wanted > self._canvas:
             masks = np.full(wanted - self._canvas, self._spec.mask_id, dtype=np.int64)
             self.tokens = np.concatenate([self.tokens, masks])

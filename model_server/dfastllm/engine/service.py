@@ -16,7 +16,7 @@ from dfastllm.answers import Answer
 from dfastllm.core import Chunk, DecodingParams, Delta, Request
 from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.engine.mailbox import Mailbox
-from dfastllm.errors import EngineFailed, NotReady
+from dfastllm.errors import EngineFailed, NotReady, RowFailed
 from dfastllm.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
@@ -90,12 +90,13 @@ class EngineService:
         if not self.ready:
             raise NotReady("the engine is not running")
         self._loop = asyncio.get_running_loop()
+        answers = [Answer(request, self._tokenizer) for request in requests]
         sequences = self._engine.prepare(requests)
-        mailboxes = [Mailbox(r.request_id, self.cancel) for r in requests]
+        mailboxes = [Mailbox(r.request_id, self.cancel, whole=not r.stream) for r in requests]
 
         def join() -> list[Delta]:
-            for request, mailbox in zip(requests, mailboxes, strict=True):
-                self._answers[request.request_id] = (Answer(request, self._tokenizer), mailbox)
+            for request, entry in zip(requests, zip(answers, mailboxes, strict=True), strict=True):
+                self._answers[request.request_id] = entry
             self._engine.enqueue(sequences)
             return []
 
@@ -146,11 +147,19 @@ class EngineService:
             del self._answers[delta.request_id]
         if delta.error is not None:
             return [(mailbox, delta.error)]
-        chunk, must_end = answer.feed(delta)
+        try:
+            chunk, must_end = answer.feed(delta)
+        except Exception as error:  # the text of one answer must not end them all
+            _log.exception("the text of request %s failed", delta.request_id, exc_info=error)
+            self._engine.fail(delta.request_id, error)
+            self._answers.pop(delta.request_id, None)
+            return [(mailbox, RowFailed("its tokens could not be turned into text"))]
         if must_end:
             del self._answers[delta.request_id]
             (ended,) = self._engine.finish(delta.request_id)
             chunk = answer.close(chunk, ended)
+        if chunk.finish_reason is not None and chunk.stats is not None:
+            self._engine.report(chunk.stats, chunk.finish_reason)
         if not (chunk.text or chunk.tokens or chunk.finish_reason or chunk.canvas):
             return []
         return [(mailbox, chunk)]

@@ -22,8 +22,11 @@ def pick_device(name: str) -> torch.device:
 
 
 def use_threads(wanted: int | None) -> int:
-    """Have torch compute on `wanted` threads, by default one per core this process may use."""
-    n_threads = wanted or usable_cores()
+    """Have torch compute on `wanted` threads, by default one per core this process may use.
+
+    torch's own number, which OMP_NUM_THREADS sets, is an upper bound of the default.
+    """
+    n_threads = wanted or min(torch.get_num_threads(), usable_cores())
     torch.set_num_threads(n_threads)
     return n_threads
 

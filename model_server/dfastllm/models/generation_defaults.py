@@ -13,7 +13,18 @@ from dfastllm.core import CacheKind, DecodingParams, Remasking, StrategyName
 from dfastllm.models.config_fields import ConfigFields
 
 _FILE = "generation_config.json"
-_DIFFUSION = ("strategy", "threshold", "factor", "block_length", "cache", "remasking")
+_DIFFUSION = (
+    "strategy",
+    "threshold",
+    "factor",
+    "block_length",
+    "cache",
+    "remasking",
+    "lookahead",
+)
+# Masked positions right of the active block unless the model says otherwise. Full-attention models
+# end early when they see few masks: below about 100 in the study of APD (arXiv 2506.00413).
+DEFAULT_LOOKAHEAD = 128
 
 _Enum = TypeVar("_Enum", bound=StrEnum)
 
@@ -25,7 +36,9 @@ class GenerationDefaults:
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
-    decoding: DecodingParams = field(default_factory=DecodingParams)
+    decoding: DecodingParams = field(
+        default_factory=lambda: DecodingParams(lookahead=DEFAULT_LOOKAHEAD)
+    )
 
 
 def read_generation_defaults(generation_config: Mapping[str, Any]) -> GenerationDefaults:
@@ -49,7 +62,7 @@ def _temperature(config: ConfigFields) -> float:
 def _read_decoding(config: ConfigFields) -> DecodingParams:
     values = config.get("diffusion")
     if values is None:
-        return DecodingParams()
+        return DecodingParams(lookahead=DEFAULT_LOOKAHEAD)
     if not isinstance(values, dict):
         raise config.error("diffusion", f"is {values!r}; an object is needed")
     if unknown := sorted(set(values) - set(_DIFFUSION)):
@@ -65,6 +78,7 @@ def _read_decoding(config: ConfigFields) -> DecodingParams:
         block_length=diffusion.count("block_length", usual.block_length),
         cache=_choice(diffusion, "cache", CacheKind, usual.cache),
         remasking=_choice(diffusion, "remasking", Remasking, usual.remasking),
+        lookahead=diffusion.count("lookahead", DEFAULT_LOOKAHEAD),
     )
 
 

@@ -1,6 +1,6 @@
 """From chunks of the engine to the body of an answer, whole or in pieces."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,11 @@ class EchoStream:
     def __init__(self, prompt_tokens: int):
         self._stats = RequestStats(prompt_tokens, 0, 0, 0, 0.0, 0.0)
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        yield Chunk(finish_reason=FinishReason.LENGTH, stats=self._stats)
+    def listen(self, wake: Callable[[], None]) -> None:
+        wake()
+
+    def take(self) -> Chunk | None:
+        return Chunk(finish_reason=FinishReason.LENGTH, stats=self._stats)
 
     def cancel(self) -> None:
         pass
@@ -53,8 +56,10 @@ async def collect(
         for index, chunk in batch:
             choice = choices[index]
             if chunk.text:
-                record.first_text()
                 choice.texts.append(chunk.text)
+            if chunk.stats is not None and chunk.stats.first_token_s is not None:
+                first = chunk.stats.first_token_s
+                record.ttft_s = first if record.ttft_s is None else min(first, record.ttft_s)
             choice.tokens.extend(chunk.tokens)
             record.completion_tokens += len(chunk.tokens)
             choice.end(chunk)

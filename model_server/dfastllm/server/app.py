@@ -12,7 +12,14 @@ from dfastllm.server.routes import openai_router
 
 def build_app(lifecycle: Lifecycle) -> FastAPI:
     """All routes, mounted before there is a model: each asks `lifecycle` for it when called."""
-    app = FastAPI(title="dfastllm", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="dfastllm",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would be an absolute address made of whatever Host the client sent.
+        redirect_slashes=False,
+    )
     install_error_handlers(app)
     app.include_router(health_router(lifecycle))
     app.include_router(openai_router(late_context(lifecycle.context)))

@@ -1,5 +1,7 @@
 """What a request may ask for on this server: bounds set by the context, not by the protocol."""
 
+from collections.abc import Sequence
+
 from dfastllm.errors import InvalidRequest, PromptTooLong
 from dfastllm.server.context import Caller, ServerContext
 from dfastllm.server.protocol import SharedParameters
@@ -46,3 +48,24 @@ def check_room(prompt_tokens: int, max_tokens: int, ctx: ServerContext, param: s
             "answer.",
             param=param,
         )
+
+
+def check_text(text: str, ctx: ServerContext, param: str) -> None:
+    """Refuse a text that cannot fit, before it is tokenized.
+
+    Tokenizing megabytes holds up every other request: the library keeps the interpreter's lock.
+    """
+    most = ctx.max_model_len * ctx.codec.longest_token_bytes
+    if len(text) > most:
+        raise PromptTooLong(
+            f"This model's context holds {ctx.max_model_len} tokens; '{param}' has {len(text)} "
+            f"characters, which are more tokens than that.",
+            param=param,
+        )
+
+
+def no_mask(ids: Sequence[int], ctx: ServerContext, param: str) -> tuple[int, ...]:
+    """The ids, unless the mask is among them: it stands for what is to be answered."""
+    if ctx.codec.mask_id in ids:
+        raise InvalidRequest(f"'{param}' must not contain the mask token.", param=param)
+    return tuple(ids)

@@ -4,7 +4,7 @@ The routes receive a `ServerContext`; they see neither settings, nor torch, nor 
 the overhead benchmark hand in a scripted `Generator`; the real one is `engine.service`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,12 +12,19 @@ from dfastllm.core import CacheKind, Chunk, DecodingParams, Request, StrategyNam
 
 
 class AnswerStream(Protocol):
-    """One answer on its way. Iterate it for chunks; errors are raised from the iteration.
+    """One answer on its way, fetched by its reader on the event loop.
 
-    The iteration ends after the chunk with a `finish_reason`; none ends without one.
+    The last chunk has a `finish_reason`; an answer that fails has none and raises instead.
     """
 
-    def __aiter__(self) -> AsyncIterator[Chunk]: ...
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever there is something to take, at once if there already is."""
+
+    def take(self) -> Chunk | None:
+        """What arrived since the last call, merged; None when nothing did.
+
+        Raises the answer's error once, after what came before it was taken.
+        """
 
     def cancel(self) -> None:
         """Stop the work within one engine step. Harmless when already finished."""
@@ -51,6 +58,10 @@ class TextCodec(Protocol):
     def mask_id(self) -> int: ...
 
     @property
+    def longest_token_bytes(self) -> int:
+        """No token stands for more bytes of text: bounds how few tokens a long text can be."""
+
+    @property
     def has_chat_template(self) -> bool: ...
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
@@ -78,8 +89,9 @@ class DecodingLimits:
     strategies: tuple[StrategyName, ...] = tuple(StrategyName)
     caches: tuple[CacheKind, ...] = tuple(CacheKind)
     max_block_length: int = 256  # tokens
-    max_steps: int = 4096  # denoising steps of one answer
+    max_steps: int = 4096  # denoising steps of one answer under a fixed schedule
     min_threshold: float = 0.0
+    max_factor: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)

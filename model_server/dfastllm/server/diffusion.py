@@ -31,6 +31,7 @@ def decoding_for(options: DiffusionOptions, max_tokens: int, ctx: ServerContext)
         factor=defaults.factor if options.factor is None else options.factor,
         remasking=_remasking(options, strategy, defaults),
         cache=defaults.cache if options.cache is None else options.cache,
+        lookahead=defaults.lookahead,
     )
 
 
@@ -66,7 +67,8 @@ def _steps(
     blocks = -(-max_tokens // block_length)
     if options.steps is None:
         if ctx.defaults.strategy is not StrategyName.FIXED or ctx.defaults.steps is None:
-            return None
+            # One token a step, as far as the server allows that many steps.
+            return None if max_tokens <= ctx.limits.max_steps else max(blocks, ctx.limits.max_steps)
         return max(blocks, min(ctx.defaults.steps, max_tokens))  # made for other lengths: fitted
     if not blocks <= options.steps <= max_tokens:
         raise _bad(
@@ -94,6 +96,8 @@ def _check_limits(options: DiffusionOptions, ctx: ServerContext) -> None:
         raise _bad("steps", f"must be at most {limits.max_steps}")
     if options.threshold is not None and options.threshold < limits.min_threshold:
         raise _bad("threshold", f"must be at least {limits.min_threshold:g}")
+    if options.factor is not None and options.factor > limits.max_factor:
+        raise _bad("factor", f"must be at most {limits.max_factor:g}")
     if options.cache is not None and options.cache not in limits.caches:
         raise _bad("cache", f"'{options.cache}' is not allowed on this server")
 

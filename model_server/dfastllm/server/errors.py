@@ -121,7 +121,8 @@ def _respond(reply: ErrorReply, request: Request | None, error: BaseException) -
 
 def note_error(reply: ErrorReply, request: Request | None, error: BaseException) -> None:
     if request is not None:
-        record_of(request.scope).error_code = reply.code or reply.type
+        record = record_of(request.scope)
+        record.error_code, record.error_status = reply.code or reply.type, reply.status
     if reply.status == 500:
         log.error("request failed", exc_info=error)
 

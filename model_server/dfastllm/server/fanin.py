@@ -1,7 +1,8 @@
 """Several answers on their way, read as one, until the caller goes away.
 
 Every way out of the `async with` block cancels what is unfinished: an error of one answer, a
-disconnect, the cancellation of the request's task.
+disconnect, the cancellation of the request's task. What a slow reader does not fetch stays with the
+answers, which merge it.
 """
 
 import asyncio
@@ -11,16 +12,14 @@ from types import TracebackType
 from starlette.types import Receive
 
 from dfastllm.core import Chunk
-from dfastllm.errors import Cancelled, RowFailed
+from dfastllm.errors import Cancelled
 from dfastllm.server.context import AnswerStream
 
 Batch = list[tuple[int, Chunk]]
 
-_SLOW_READER = 64  # chunks waiting to be written; more wait with the engine, which merges them
-
 
 class FanIn:
-    """Iterate it for batches of (index of the answer, chunk), in order of arrival.
+    """Iterate it for batches of (index of the answer, chunk), in order of each answer.
 
     An empty batch means that nothing came for `silence_s` seconds. The first error of any answer
     is raised after what came before it; a disconnect is raised as `Cancelled`, at once.
@@ -32,19 +31,17 @@ class FanIn:
         self._streams = streams
         self._receive = receive
         self._silence_s = silence_s
-        self._unfinished = set(range(len(streams)))
-        self._arrived: Batch = []
+        self._unfinished = list(range(len(streams)))
         self._failure: Exception | None = None
         self._silent = False
         self._gone = False
         self._wake = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "FanIn":
-        self._tasks = [asyncio.create_task(self._watch())]
-        for index, stream in enumerate(self._streams):
-            self._tasks.append(asyncio.create_task(self._pump(index, stream)))
+        self._watcher = asyncio.create_task(self._watch())
+        for stream in self._streams:
+            stream.listen(self._wake.set)
         return self
 
     async def __aexit__(
@@ -54,30 +51,44 @@ class FanIn:
         trace: TracebackType | None,
     ) -> None:
         self._cancel_unfinished()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
 
     def __aiter__(self) -> "FanIn":
         return self
 
     async def __anext__(self) -> Batch:
-        while not self._arrived and self._failure is None and self._unfinished:
-            if not await self._news():
+        while True:
+            self._wake.clear()
+            if self._gone:
+                raise Cancelled("the caller went away")
+            if self._failure is not None:
+                raise self._failure
+            if not self._unfinished:
+                raise StopAsyncIteration
+            if batch := self._collect():
+                return batch
+            if self._failure is None and self._unfinished and not await self._news():
                 return []
-        if self._gone:
-            raise Cancelled("the caller went away")
-        if self._arrived:
-            batch, self._arrived = self._arrived, []
-            self._drained.set()
-            return batch
-        if self._failure is not None:
-            raise self._failure
-        raise StopAsyncIteration
+
+    def _collect(self) -> Batch:
+        """Everything that arrived. An error waits until what came before it was handed out."""
+        batch: Batch = []
+        for index in tuple(self._unfinished):
+            try:
+                while (chunk := self._streams[index].take()) is not None:
+                    batch.append((index, chunk))
+                    if chunk.finish_reason is not None:
+                        self._unfinished.remove(index)
+                        break
+            except Exception as error:
+                self._unfinished.remove(index)
+                self._failure = self._failure or error
+        return batch
 
     async def _news(self) -> bool:
         """Wait until something arrives, fails or ends; False after the longest silence allowed."""
-        self._wake.clear()
         if self._silence_s is None:
             await self._wake.wait()
             return True
@@ -93,39 +104,12 @@ class FanIn:
         self._silent = True
         self._wake.set()
 
-    async def _pump(self, index: int, stream: AnswerStream) -> None:
-        finished = False
-        try:
-            async for chunk in stream:
-                await self._put(index, chunk)
-                finished = finished or chunk.finish_reason is not None
-            if not finished:
-                raise RowFailed("an answer ended without a reason")
-        except Exception as error:
-            self._fail(error)
-        else:
-            self._unfinished.discard(index)
-        finally:
-            self._wake.set()
-
-    async def _put(self, index: int, chunk: Chunk) -> None:
-        self._arrived.append((index, chunk))
-        self._wake.set()
-        if len(self._arrived) >= _SLOW_READER:
-            self._drained.clear()
-            await self._drained.wait()
-
-    def _fail(self, error: Exception) -> None:
-        if self._failure is None:
-            self._failure = error
-        self._wake.set()
-
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._cancel_unfinished()
         self._gone = True
-        self._fail(Cancelled("the caller went away"))
+        self._wake.set()
 
     def _cancel_unfinished(self) -> None:
         for index in self._unfinished:

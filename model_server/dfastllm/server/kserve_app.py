@@ -26,6 +26,7 @@ from dfastllm.settings import Settings
 
 with bare_argv():
     from kserve import ModelServer, errors
+    from kserve.protocol.dataplane import DataPlane
     from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
     from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
 
@@ -45,6 +46,13 @@ _STATUS: dict[type[Exception], HTTPStatus] = {
 }
 
 
+class _DataPlane(DataPlane):  # type: ignore[misc]
+    """KServe's, without the routes of the repository among what it offers."""
+
+    def metadata(self) -> dict[str, Any]:
+        return {**super().metadata(), "extensions": []}
+
+
 class KServeServer(ModelServer):  # type: ignore[misc]
     """KServe's model server with our sockets and lifecycle."""
 
@@ -58,6 +66,7 @@ class KServeServer(ModelServer):  # type: ignore[misc]
             ssl_certfile=None,
             ssl_keyfile=None,
         )
+        self.dataplane = _DataPlane(model_registry=self.registered_models)
         self._settings = settings
         self._lifecycle = lifecycle
         self._load = load

@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LOADER = "load-model"
+_CLOSER = "close-engine"
+# Threads that may be inside torch when the process ends; the engine's is named in engine.service.
+_BUSY = frozenset({_LOADER, _CLOSER, "dfastllm-engine"})
 _CLOSE_S = 5.0  # for the engine to let go after the last answer
 
 
@@ -185,7 +188,7 @@ class Lifecycle:
 
     async def _close(self) -> None:
         if self._loaded is not None:
-            closing = _in_daemon_thread(self._loaded.close, "close-engine")
+            closing = _in_daemon_thread(self._loaded.close, _CLOSER)
             await asyncio.wait((closing,), timeout=_CLOSE_S)
 
     @contextlib.contextmanager
@@ -255,9 +258,12 @@ def leave_on_early_signals() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process with this status, even if a thread is still reading weights."""
+    """End the process with this status, even if a thread still reads weights or computes a step.
+
+    The interpreter must not be taken down under a thread that is inside torch: that may crash.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    if any(thread.name == _LOADER for thread in threading.enumerate()):
+    if any(thread.name in _BUSY for thread in threading.enumerate()):
         os._exit(status)
     sys.exit(status)

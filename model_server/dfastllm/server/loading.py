@@ -97,6 +97,7 @@ def limits_of(section: DecodingSection) -> DecodingLimits:
         max_block_length=section.max_block_length,
         max_steps=section.max_steps,
         min_threshold=section.min_threshold,
+        max_factor=section.max_factor,
     )
 
 

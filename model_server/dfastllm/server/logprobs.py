@@ -68,6 +68,12 @@ class CompletionLogprobs:
 
 def visible_bytes(codec: TextCodec, token_id: int, skip_special_tokens: bool) -> bytes:
     """The token's part of the text: nothing for a special token that the text leaves out."""
-    if skip_special_tokens and not codec.decode((token_id,), skip_special_tokens=True):
+    if skip_special_tokens and _is_special(codec, token_id):
         return b""
     return codec.token_bytes(token_id)
+
+
+def _is_special(codec: TextCodec, token_id: int) -> bool:
+    """Skipping it makes the difference: a piece that is one space decodes to nothing anyway."""
+    ids = (token_id,)
+    return not codec.decode(ids) and bool(codec.decode(ids, skip_special_tokens=False))

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from dfastllm.core import Chunk, Request
-from dfastllm.errors import InvalidRequest
+from dfastllm.errors import Cancelled, InvalidRequest
 from dfastllm.server.argv import bare_argv
 from dfastllm.server.context import ServerContext
 from dfastllm.server.current import current_caller, current_receive, current_record
@@ -87,13 +87,19 @@ class DiffusionModel(Model):  # type: ignore[misc]
         record = current_record()
         record.model, record.choices = self.name, len(instances)
         rows = [row for instance in instances for row in _rows(instance, ctx)]
+        streams = ctx.generator.submit(rows)
+        # Not before: what is refused is not charged.
         record.prompt_tokens = sum(len(row.prompt) + len(row.suffix) for row in rows)
         texts: list[list[str]] = [[] for _ in rows]
-        async with FanIn(ctx.generator.submit(rows), current_receive()) as answers:
-            async for batch in answers:
-                for index, chunk in batch:
-                    texts[index].append(chunk.text)
-                    _note(record, chunk)
+        try:
+            async with FanIn(streams, current_receive()) as answers:
+                async for batch in answers:
+                    for index, chunk in batch:
+                        texts[index].append(chunk.text)
+                        _note(record, chunk)
+        except Cancelled:
+            record.count_unread(streams)
+            raise
         return ["".join(pieces) for pieces in texts]
 
 
@@ -112,10 +118,10 @@ def _rows(instance: Mapping[str, Any], ctx: ServerContext) -> Sequence[Request]:
 def _note(record: RequestRecord, chunk: Chunk) -> None:
     if chunk.text:
         record.first_text()
+    record.completion_tokens += len(chunk.tokens)
     stats, reason = chunk.stats, chunk.finish_reason
     if stats is None or reason is None:
         return
-    record.completion_tokens += stats.completion_tokens
     record.forward_passes += stats.forward_passes
     record.refresh_passes += stats.refresh_passes
     record.queue_s += stats.queue_s

@@ -3,8 +3,8 @@
 Wraps the generator, so that every protocol is covered and nothing is decoded unless it is wanted.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -37,19 +37,31 @@ class PromptLog:
         return [_Told(r.request_id, s) for r, s in zip(requests, streams, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Told:
+    """One answer, told when it ends or fails."""
+
     request_id: str
     stream: AnswerStream
+    said: list[str] = field(default_factory=list)
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
-        told: list[str] = []
+    def listen(self, wake: Callable[[], None]) -> None:
+        self.stream.listen(wake)
+
+    def take(self) -> Chunk | None:
         try:
-            async for chunk in self.stream:
-                told.append(chunk.text)
-                yield chunk
-        finally:  # also what a cancelled answer had said
-            log.debug("answer", request_id=self.request_id, text="".join(told))
+            chunk = self.stream.take()
+        except Exception:
+            self._tell()
+            raise
+        if chunk is not None:
+            self.said.append(chunk.text)
+            if chunk.finish_reason is not None:
+                self._tell()
+        return chunk
 
     def cancel(self) -> None:
         self.stream.cancel()
+
+    def _tell(self) -> None:
+        log.debug("answer", request_id=self.request_id, text="".join(self.said))

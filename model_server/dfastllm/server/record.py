@@ -5,9 +5,11 @@ Routes fill it in as they learn; a middleware reads it when the response is over
 """
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from dfastllm.server.context import AnswerStream
 
 
 @dataclass(slots=True)
@@ -16,9 +18,10 @@ class RequestRecord:
 
     `route` is `chat`, `completions` or `models`; None for a path of somebody else. Times are
     seconds; `started` is on the `perf_counter` clock and `ttft_s` runs from there to the first
-    text. `finish_reason` is the one of all choices, or `mixed`. `error_code` is the code (else the
-    type) of the error answered, also of one sent inside a stream, where the status stays 200;
-    `cancelled` when the caller went away.
+    text. `prompt_tokens` stays 0 until the engine has accepted the work: token rates are charged by
+    it. `finish_reason` is the one of all choices, or `mixed`. `error_code` is the code (else the
+    type) of the error answered and `error_status` its status, also of one sent inside a stream,
+    where the status line stays 200; `cancelled` and 499 when the caller went away.
     """
 
     request_id: str = ""
@@ -41,10 +44,25 @@ class RequestRecord:
     ttft_s: float | None = None
     finish_reason: str | None = None
     error_code: str | None = None
+    error_status: int | None = None
 
     def first_text(self) -> None:
         if self.ttft_s is None:
             self.ttft_s = time.perf_counter() - self.started
+
+    def count_unread(self, streams: Iterable[AnswerStream]) -> None:
+        """Count what was computed for a caller who went away before it was fetched.
+
+        Who waits for whole answers is woken at their end only, so all of it may still lie there.
+        """
+        for stream in streams:
+            try:
+                while (chunk := stream.take()) is not None:
+                    self.completion_tokens += len(chunk.tokens)
+                    if chunk.finish_reason is not None:
+                        break
+            except Exception:  # how it ended; the caller's going is the news
+                continue
 
 
 def record_of(scope: MutableMapping[str, Any]) -> RequestRecord:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from dfastllm.errors import InvalidRequest, PromptTooLong
+from dfastllm.errors import Cancelled, InvalidRequest, PromptTooLong
 from dfastllm.server.answers import EchoStream, StreamWriter, collect
 from dfastllm.server.context import AnswerStream, Caller, ServerContext, TextCodec
 from dfastllm.server.dialects import ChatDialect, CompletionDialect, Dialect
@@ -172,11 +172,16 @@ async def _answer(
     dialect = dialect_of(job, ctx.codec)
     headers = {"x-dfastllm-ignored": _listed(ignored)} if ignored else {}
     streams = _submit(job, ctx)
+    record.prompt_tokens = job.prompt_tokens  # not before: what is refused is not charged
     if job.stream:
         writer = StreamWriter(job, dialect, record)
         return EventStream(request, streams, writer, ctx.keepalive_s, headers)
-    async with FanIn(streams, request.receive) as answers:
-        return _json(await collect(job, dialect, answers, record), headers)
+    try:
+        async with FanIn(streams, request.receive) as answers:
+            return _json(await collect(job, dialect, answers, record), headers)
+    except Cancelled:
+        record.count_unread(streams)
+        raise
 
 
 def _submit(job: Job, ctx: ServerContext) -> Sequence[AnswerStream]:
@@ -196,7 +201,6 @@ def _note(job: Job, record: RequestRecord) -> None:
     record.priority = first.priority
     record.strategy = first.decoding.strategy.value
     record.cache = first.decoding.cache.value
-    record.prompt_tokens = job.prompt_tokens
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -10,11 +10,12 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dfastllm.errors import DFastError
 from dfastllm.server.lifecycle import Lifecycle, Loaded
@@ -23,6 +24,7 @@ from dfastllm.settings import ServerSection, Settings
 log = structlog.get_logger("dfastllm.server")
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers of one request
+_LEAST_BODY_BYTES = 1024  # of an unfinished body, in each idle time; less is no progress
 _CUT_OFF_S = 1  # for connections that are still open when the grace period is over
 _CERTIFICATE_TICKS = 100  # of a tenth of a second
 _TOO_LARGE = (
@@ -40,10 +42,14 @@ class ListenError(DFastError):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's fast protocol, which by itself waits for and collects headers without end."""
+    """uvicorn's fast protocol, which by itself waits for and collects headers without end.
+
+    It also waits for bodies without end, and answers HTTP/1.0 in chunks.
+    """
 
     _in_head = False
     _head_bytes = 0
+    _body_bytes = 0  # since the body was last looked at
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -72,18 +78,70 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._stop_waiting()
+        self._expect_body()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] < "1.1":
+            app = _without_chunks(cycle, app)
+        super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:
         """A head that does not come, or not to its end, costs its connection."""
         self._stop_waiting()
         self._waiting = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
 
+    def _expect_body(self) -> None:
+        self._stop_waiting()
+        self._body_bytes = 0
+        self._waiting = self.loop.call_later(self.timeout_keep_alive, self._judge_body)
+
+    def _judge_body(self) -> None:
+        """So does a body that stands still, unless it is we who do not read it."""
+        if self._body_bytes >= _LEAST_BODY_BYTES or self.flow.read_paused:
+            self._expect_body()
+        else:
+            self.transport.close()
+
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+
+def _without_chunks(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
+    """The application for a client of HTTP/1.0, to whom the end of an answer is the connection's.
+
+    uvicorn frames what announces no length in chunks, which such a client takes for content. It
+    looks at these two fields of the cycle to do so.
+    """
+
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        announced = True
+
+        async def send_plain(message: Message) -> None:
+            nonlocal announced
+            if message["type"] == "http.response.start":
+                cycle.keep_alive = False
+                names = {name.lower() for name, _ in message.get("headers", ())}
+                announced = b"content-length" in names
+                if not announced:
+                    cycle.chunked_encoding = False
+            elif not announced:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plain)
+
+    return plain
 
 
 class HttpServer(uvicorn.Server):

@@ -15,7 +15,9 @@ from dfastllm.server.bounds import (
     check_logprobs,
     check_room,
     check_shared,
+    check_text,
     check_token,
+    no_mask,
 )
 from dfastllm.server.context import Caller, ServerContext
 from dfastllm.server.conversation import conversation_for
@@ -91,11 +93,13 @@ def chat_job(request: ChatCompletionRequest, ctx: ServerContext, caller: Caller)
     name, limit = request.token_limit
     if limit == 0:
         raise InvalidRequest(f"'{name}' must be at least 1.", param=name)
-    ids = tuple(ctx.codec.encode_chat(conversation_for(request.messages)))
+    conversation = conversation_for(request.messages)
+    check_text("".join(turn["content"] or "" for turn in conversation), ctx, "messages")
+    ids = no_mask(ctx.codec.encode_chat(conversation), ctx, "messages")
     check_room(len(ids), limit or 1, ctx, "messages")
     max_tokens = limit or min(ctx.default_max_tokens, ctx.max_model_len - len(ids))
     base = _base(request, max_tokens, ctx, caller)
-    base = replace(base, grow_canvas=limit is None, top_logprobs=request.top_logprobs)
+    base = replace(base, top_logprobs=request.top_logprobs)
     return _job(
         request,
         f"chatcmpl-{uuid.uuid4().hex}",
@@ -160,6 +164,7 @@ def _base(
         deadline_s=deadline_for(request.diffusion, ctx),
         priority=request.priority,
         key=caller.name,
+        stream=request.stream,
         stream_canvas=request.diffusion.stream_canvas,
         skip_special_tokens=request.skip_special_tokens,
     )
@@ -174,7 +179,7 @@ def _rows(
         seed = secrets.randbelow(_SEEDS) if request.seed is None else request.seed
         for choice in range(request.n):
             sampling = replace(base.sampling, seed=seed_of_choice(seed, choice))
-            rows.append(replace(base, prompt=ids, sampling=sampling))
+            rows.append(replace(base, prompt=ids, sampling=sampling, repeats_prompt=choice > 0))
     return rows
 
 
@@ -182,10 +187,11 @@ def _prompt_ids(
     prompt: str | list[int], request: CompletionRequest, ctx: ServerContext
 ) -> tuple[int, ...]:
     if isinstance(prompt, str):
+        check_text(prompt, ctx, "prompt")
         ids = ctx.codec.encode(prompt, add_special_tokens=request.add_special_tokens)
         if not ids:
             raise InvalidRequest("'prompt' must not be empty.", param="prompt")
-        return tuple(ids)
+        return no_mask(ids, ctx, "prompt")
     check_room(len(prompt), 0, ctx, "prompt")
     for token in prompt:
         check_token(token, "prompt", ctx)
@@ -197,7 +203,8 @@ def _suffix_ids(request: CompletionRequest, ctx: ServerContext) -> tuple[int, ..
         return ()
     if not ctx.can_infill:
         raise unsupported("suffix", "this model cannot fill in")
-    return tuple(ctx.codec.encode(request.suffix, add_special_tokens=False))
+    check_text(request.suffix, ctx, "suffix")
+    return no_mask(ctx.codec.encode(request.suffix, add_special_tokens=False), ctx, "suffix")
 
 
 def _echo(

@@ -39,6 +39,7 @@ class AccessMiddleware:
             elif not answer.complete:
                 # The client must not take half an answer for a whole one: the connection breaks.
                 record.error_code = record.error_code or "server_error"
+                record.error_status = record.error_status or 500
                 raise
         finally:
             self._report(scope, record, answer)
@@ -86,17 +87,26 @@ class _Answer:
         self._last_chunk = now
 
 
-_BY_STATUS = {401: "unauthorized", 413: "too_large", 429: "rate_limited", 503: "unavailable"}
+_BY_STATUS = {
+    401: "unauthorized",
+    408: "deadline",
+    413: "too_large",
+    429: "rate_limited",
+    501: "client_error",  # asked for what the protocol has and this server has not
+    503: "unavailable",
+}
 
 
 def _outcome(answer: _Answer, record: RequestRecord) -> str:
     if record.error_code == "cancelled" or not (answer.complete or record.error_code):
         return "cancelled"
-    if answer.status in _BY_STATUS:
-        return _BY_STATUS[answer.status]
-    if answer.status >= 500 or (answer.status < 400 and record.error_code):
+    # An error inside a stream comes after a status line that says 200.
+    status = answer.status if answer.status >= 400 else record.error_status or answer.status
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
         return "server_error"
-    return "client_error" if answer.status >= 400 else "ok"
+    return "client_error" if status >= 400 else "ok"
 
 
 def _line(

@@ -41,9 +41,9 @@ def test_confidence_is_raw_for_llada_and_filtered_for_dream() -> None:
     raw = candidates(LOGITS.repeat(n, 1), params, confidence="raw")
     filtered = candidates(LOGITS.repeat(n, 1), params, confidence="filtered")
     assert torch.equal(raw.token, filtered.token)
-    assert torch.allclose(raw.confidence, LOGITS.softmax(-1)[raw.token])
+    assert torch.allclose(raw.score, LOGITS.softmax(-1)[raw.token])
     kept = torch.full((6,), float("-inf")).index_copy(0, torch.tensor([0, 1, 4]), LOGITS[[0, 1, 4]])
-    assert torch.allclose(filtered.confidence, (kept / 0.5).softmax(-1)[filtered.token])
+    assert torch.allclose(filtered.score, (kept / 0.5).softmax(-1)[filtered.token])
     assert torch.allclose(filtered.logprob, raw.logprob)
 
 
@@ -52,7 +52,7 @@ def test_dreams_confidence_is_filtered_at_temperature_zero_too() -> None:
         LOGITS.repeat(1, 1), draw(1, temperature=0.0, top_k=2), confidence="filtered"
     )
     assert found.token.item() == 0
-    assert found.confidence.item() == pytest.approx(torch.sigmoid(torch.tensor(1.0)).item())
+    assert found.score.item() == pytest.approx(torch.sigmoid(torch.tensor(1.0)).item())
 
 
 def test_the_mask_is_never_a_candidate_nor_counted() -> None:
@@ -99,6 +99,13 @@ def test_filters_keep_the_smallest_nucleus_of_the_best_k(values, top_p, top_k, t
     assert kept.any()
     assert torch.equal(kept[best[clear]], expected[best[clear]])
     assert not kept[order[limit:]].any()
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-20, 1e-38, 1e-45])
+def test_a_tiny_temperature_is_greedy(temperature: float) -> None:
+    found = candidates(LOGITS.repeat(50, 1) + 300, draw(50, temperature), confidence="filtered")
+    assert (found.token == 0).all()
+    assert (found.score == 1).all()
 
 
 @pytest.mark.parametrize("uniform", [1e-300, 1 - 2**-53])

@@ -27,6 +27,7 @@ decodings = st.builds(
     factor=st.floats(0.01, 4.0),
     remasking=st.sampled_from(Remasking),
     cache=st.sampled_from(CacheKind),
+    lookahead=st.sampled_from([None, 0, 5, 32]),
 )
 samplings = st.builds(
     SamplingParams,
@@ -43,12 +44,11 @@ samplings = st.builds(
     sampling=samplings,
     max_tokens=st.integers(1, 70),
     ignore_eos=st.booleans(),
-    grow=st.booleans(),
     suffix=st.sampled_from([(), (5, 6)]),
     seed=st.integers(0, 1000),
 )
 def test_every_answer_is_whole_and_counted(
-    decoding, sampling, max_tokens, ignore_eos, grow, suffix, seed
+    decoding, sampling, max_tokens, ignore_eos, suffix, seed
 ) -> None:
     engine = make_engine(pseudo_random(seed))
     request = Request(
@@ -58,7 +58,6 @@ def test_every_answer_is_whole_and_counted(
         sampling=sampling,
         decoding=decoding,
         ignore_eos=ignore_eos,
-        grow_canvas=grow,
         suffix=suffix,
         stream_canvas=True,
     )
@@ -131,8 +130,8 @@ def test_steps_are_spread_over_the_blocks_and_all_used() -> None:
 
 def test_a_growing_canvas_never_feeds_the_whole_limit() -> None:
     engine = make_engine(says([7] * 40 + [EOT], len(PROMPT)))
-    decoding = DecodingParams(block_length=8)
-    outcome = run(engine, [Request("r", PROMPT, 400, decoding=decoding, grow_canvas=True)])["r"]
+    decoding = DecodingParams(block_length=8, lookahead=8)
+    outcome = run(engine, [Request("r", PROMPT, 400, decoding=decoding)])["r"]
     assert len(outcome.ids) == 41
     fed = [length for rows in engine._runner._model.forwards for length in rows]
     assert fed[0] == len(PROMPT) + 16

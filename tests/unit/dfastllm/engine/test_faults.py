@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfastllm.cache.policy import CachePolicy
-from dfastllm.core import CacheKind, DecodingParams, Request, StrategyName
+from dfastllm.core import CacheKind, DecodingParams, Request, SamplingParams, StrategyName
 from dfastllm.decoding.registry import strategies
 from dfastllm.decoding.strategy import BlockView, Choice, Strategy
 from dfastllm.engine.config import EngineConfig
@@ -66,6 +66,30 @@ def test_a_row_that_does_not_fit_into_memory_fails_alone_with_a_clear_error() ->
     assert "device memory" in str(outcomes["huge"].last.error)
     assert outcomes["small"].last.error is None
     assert outcomes["other"].last.error is None
+
+
+def test_memory_that_is_short_while_choosing_fails_or_splits_but_never_ends_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import dfastllm.engine.choose as choosing
+
+    usual = choosing.candidates
+
+    def hungry(logits: torch.Tensor, *args, **options):
+        if logits.shape[0] > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return usual(logits, *args, **options)
+
+    requests = [request(str(i), prompt=3 + i, max_tokens=8) for i in range(6)]
+    requests.append(request("huge", max_tokens=40, decoding=DecodingParams(block_length=40)))
+    biased = SamplingParams(logit_bias=((5, 3.0),))
+    requests.append(request("biased", max_tokens=8, sampling=biased))
+    alone = run(make_engine(pseudo_random()), [requests[-1]])["biased"]
+    monkeypatch.setattr(choosing, "candidates", hungry)
+    outcomes = run(make_engine(pseudo_random()), requests)
+    assert "device memory" in str(outcomes.pop("huge").last.error)
+    assert all(o.last.error is None for o in outcomes.values())
+    assert outcomes["biased"].ids == alone.ids  # a bias is added once, however often it is tried
 
 
 class Broken(Strategy):
@@ -192,10 +216,11 @@ def test_deadlines_end_rows_that_run_and_rows_that_wait() -> None:
         ("waits", DeadlineExceeded)
     ]
     clock.now = 5.1
-    late = [d for d in engine.step() if d.error]
-    assert [d.request_id for d in late] == ["runs"]
-    assert late[0].stats.compute_s == pytest.approx(5.1)
-    assert drain(engine, ["patient"]) if engine.has_work else True
+    ended = {d.request_id: d for d in engine.step() if d.done}
+    assert isinstance(ended["runs"].error, DeadlineExceeded)
+    assert ended["runs"].stats.compute_s == pytest.approx(5.1)
+    assert ended["patient"].error is None
+    assert not engine.has_work
 
 
 def test_the_queue_is_bounded_by_requests_and_refuses_a_batch_whole() -> None:
@@ -220,6 +245,13 @@ def test_one_caller_may_not_take_the_whole_queue_when_its_share_is_bounded() -> 
     engine.add([request("b0", key="b")])
     drain(engine, ["a0", "a1", "a2", "b0"])
     engine.add([request("a4", key="a")])
+
+
+def test_more_answers_than_the_server_ever_takes_is_a_mistake_not_an_overload() -> None:
+    engine = make_engine(pseudo_random(), max_running=1, max_queued=2)
+    with pytest.raises(InvalidRequest) as caught:
+        engine.add([request(str(i)) for i in range(4)])
+    assert caught.value.param == "n"
 
 
 def test_the_queue_is_bounded_by_tokens_but_never_refuses_a_lone_request() -> None:

@@ -43,7 +43,15 @@ def with_service(
 
 
 async def read(mailbox: Mailbox) -> list[Chunk]:
-    return [chunk async for chunk in mailbox]
+    arrived = asyncio.Event()
+    mailbox.listen(arrived.set)
+    chunks: list[Chunk] = []
+    while not chunks or chunks[-1].finish_reason is None:
+        await arrived.wait()
+        arrived.clear()
+        while chunk := mailbox.take():
+            chunks.append(chunk)
+    return chunks
 
 
 def request(name: str = "r", **options: Any) -> Request:
@@ -133,6 +141,58 @@ def test_many_readers_get_their_own_answers() -> None:
     with_service(speaking(max_running=7), use)
 
 
+class Stumbles(Letters):
+    """Cannot decode token 3 in a canvas."""
+
+    def decode(self, ids: Any, *, skip_special_tokens: bool = True) -> str:
+        if 3 in ids:
+            raise ValueError("a bug")
+        return super().decode(ids, skip_special_tokens=skip_special_tokens)
+
+
+def test_an_answer_whose_text_cannot_be_made_fails_alone() -> None:
+    service = EngineService(speaking(), cast(Tokenizer, Stumbles()))
+
+    async def main() -> None:
+        service.start()
+        try:
+            shown, plain = service.submit([request("a", stream_canvas=True), request("b")])
+            with pytest.raises(RowFailed):
+                await read(shown)
+            assert "".join(c.text for c in await read(plain)) == TEXT
+            assert service.alive
+        finally:
+            service.close()
+
+    asyncio.run(main())
+
+
+class Counts(Deaf):
+    def __init__(self) -> None:
+        self.finished_with: list[tuple[int, int, str]] = []
+
+    def finished(self, stats: Any, outcome: Any) -> None:
+        self.finished_with.append((stats.prompt_tokens, stats.completion_tokens, outcome))
+
+
+def test_what_is_counted_is_what_was_kept_and_a_prompt_once() -> None:
+    counts = Counts()
+    model = ScriptedModel(says([*Letters.ids(TEXT), EOT], len(PROMPT)))
+    engine = DFastLLMEngine(model, EngineConfig(max_model_len=256), observer=counts)
+
+    async def use(service: EngineService) -> None:
+        whole_block = DecodingParams(block_length=16)
+        asked = [
+            request(str(i), stop=("cd",), decoding=whole_block, repeats_prompt=i > 0)
+            for i in range(3)
+        ]
+        chunks = [await read(m) for m in service.submit(asked)]
+        assert all(c[-1].stats.first_token_s is not None for c in chunks)
+
+    with_service(engine, use)
+    assert counts.finished_with == [(3, 4, "stop"), (0, 4, "stop"), (0, 4, "stop")]
+
+
 class Dies(Deaf):
     def step(self, *args: Any) -> None:
         raise MemoryError("a bug outside any row")
@@ -185,6 +245,23 @@ def test_a_slow_reader_finds_its_chunks_merged() -> None:
         assert [c.text for c in await read(mailbox)] == ["abcd"]
 
     asyncio.run(main())
+
+
+def test_a_reader_that_wants_the_whole_is_woken_once() -> None:
+    async def use(service: EngineService) -> None:
+        (mailbox,) = service.submit([request(stream=False)])
+        woken: list[bool] = []
+        done = asyncio.Event()
+        mailbox.listen(lambda: (woken.append(True), done.set())[1])
+        await done.wait()
+        chunk = mailbox.take()
+        assert woken == [True]
+        assert chunk is not None
+        assert chunk.text == TEXT
+        assert len(chunk.tokens) == 11
+        assert chunk.finish_reason is FinishReason.STOP
+
+    with_service(speaking(), use)
 
 
 def test_the_canvas_is_shown_after_every_step() -> None:

@@ -36,6 +36,7 @@ def test_the_diffusion_object_sets_decoding() -> None:
             "block_length": 16,
             "cache": "dual",
             "remasking": "entropy",
+            "lookahead": 64,
         },
     }
     defaults = read_generation_defaults(config)
@@ -47,6 +48,7 @@ def test_the_diffusion_object_sets_decoding() -> None:
         block_length=16,
         cache=CacheKind.DUAL,
         remasking=Remasking.ENTROPY,
+        lookahead=64,
     )
 
 

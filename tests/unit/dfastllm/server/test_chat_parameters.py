@@ -111,7 +111,7 @@ def test_without_a_limit_the_canvas_grows_up_to_the_default(
     client: TestClient, engine: ScriptedGenerator
 ) -> None:
     ask(client, USER)
-    assert (engine.requests[0].max_tokens, engine.requests[0].grow_canvas) == (256, True)
+    assert engine.requests[0].max_tokens == 256
 
 
 def test_the_default_is_bounded_by_the_room_that_is_left(

@@ -22,6 +22,7 @@ from dfastllm.errors import (
 )
 from dfastllm.server.errors import install_error_handlers, reply_for
 from support.scripted import Say, ScriptedGenerator, bare_app, server_context
+from support.served import Served
 
 TEXT = {"model": "tiny", "prompt": "hi"}
 
@@ -202,6 +203,15 @@ def test_routes_of_others_get_the_same_form(path: str, status: int, code: str | 
     assert response.status_code == status
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
     assert response.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions/", "/openai/v1/completions/"])
+def test_a_slash_too_many_is_no_redirect_to_whatever_host_was_named(path: str) -> None:
+    client = Served().client
+    response = client.post(path, json=TEXT, headers={"Host": "evil"}, follow_redirects=False)
+    assert response.status_code == 404
+    assert "location" not in response.headers
+    assert response.json()["error"]["code"] == "not_found"
 
 
 def test_headers_of_an_http_exception_are_kept() -> None:

@@ -104,22 +104,14 @@ def test_the_end_of_the_task_cancels_the_answers() -> None:
     run(test)
 
 
-def test_a_slow_reader_leaves_the_rest_with_the_engine() -> None:
+def test_a_slow_reader_finds_what_it_missed_merged() -> None:
     async def test() -> None:
-        taken = 0
-
-        class Eager(ScriptedStream):
-            async def __aiter__(self) -> Any:
-                nonlocal taken
-                for taken in range(1, 1001):
-                    yield Chunk(text="x", finish_reason=STOP if taken == 1000 else None)
-
-        async with FanIn([Eager(Request("r", (1,), 8), ())], connected) as answers:
-            await asyncio.sleep(0.01)
-            assert taken < 100
-            total = 0
-            async for batch in answers:
-                total += len(batch)
-        assert total == 1000
+        script = [Say("x") for _ in range(999)]
+        async with FanIn([stream(*script, Say("y", finish=STOP))], connected) as answers:
+            first = await anext(answers)
+            await asyncio.sleep(0.2)
+            rest = [entry async for batch in answers for entry in batch]
+        assert len(rest) == 1
+        assert "".join(c.text for _, c in (*first, *rest)) == "x" * 999 + "y"
 
     run(test)

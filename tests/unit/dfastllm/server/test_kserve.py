@@ -176,6 +176,12 @@ def test_nobody_can_unload_the_model(served: KServed, action: str) -> None:
     assert served.client.get("/v2/models/tiny/ready").status_code == 200
 
 
+def test_the_metadata_promise_no_repository(served: KServed) -> None:
+    metadata = served.client.get("/v2").json()
+    assert metadata["extensions"] == []
+    assert metadata["name"]
+
+
 def test_readiness_follows_the_engine() -> None:
     served = KServed(ready=False)
     ready = "/v2/models/tiny/ready"
@@ -210,6 +216,23 @@ def test_predictions_are_charged_like_all_others() -> None:
     served = KServed(token_rate="8/hour")
     assert served.post(PREDICT, {"instances": ["hi"]}).status_code == 200
     assert served.post(PREDICT, {"instances": ["hi"]}).status_code == 429
+
+
+@pytest.mark.parametrize("refusal", [Overloaded("full"), EngineFailed("dead")])
+def test_refused_predictions_are_not_charged(refusal: Exception) -> None:
+    served = KServed(ScriptedGenerator(refusal=refusal), token_rate="100/hour")
+    assert served.post(PREDICT, {"instances": ["hi"]}).status_code == 503
+    served.engine.refusal = None
+    answer = served.post(PREDICT, {"instances": ["hi"]})
+    assert answer.headers["x-ratelimit-remaining-tokens"] == "100"
+
+
+def test_a_prediction_that_failed_half_way_is_charged_as_far_as_it_came() -> None:
+    engine = ScriptedGenerator([Say("hello"), Say(error=RowFailed("no memory"))])
+    served = KServed(engine, token_rate="100/hour")
+    assert served.post(PREDICT, {"instances": ["hi"]}).status_code == 500
+    answer = served.post(PREDICT, {"instances": ["hi"]})
+    assert answer.headers["x-ratelimit-remaining-tokens"] == str(100 - 3 - 5)
 
 
 def test_importing_kserve_does_not_read_our_command_line() -> None:

@@ -5,11 +5,11 @@ from typing import Any
 import anyio
 import pytest
 from prometheus_client import REGISTRY
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from dfastllm.core import FinishReason
-from dfastllm.errors import EngineFailed, InvalidRequest, RowFailed
+from dfastllm.errors import DeadlineExceeded, EngineFailed, InvalidRequest, RowFailed
 from support.scripted import Say, ScriptedGenerator
 from support.served import TEXT, Served
 
@@ -72,10 +72,14 @@ def test_probes_are_quiet_and_the_log_can_be_off() -> None:
         (ScriptedGenerator(refusal=InvalidRequest("no")), TEXT, "client_error"),
         (ScriptedGenerator(refusal=EngineFailed("dead")), TEXT, "unavailable"),
         (ScriptedGenerator([Say(error=RowFailed("x"))]), TEXT, "server_error"),
-        (
-            ScriptedGenerator([Say("a"), Say(error=RowFailed("x"))]),
-            {**TEXT, "stream": True},
-            "server_error",
+        (ScriptedGenerator([Say(error=DeadlineExceeded("x"))]), TEXT, "deadline"),
+        *(
+            (ScriptedGenerator([Say("a"), Say(error=error)]), {**TEXT, "stream": True}, outcome)
+            for error, outcome in (
+                (RowFailed("x"), "server_error"),
+                (DeadlineExceeded("x"), "deadline"),
+                (EngineFailed("x"), "unavailable"),
+            )
         ),
     ],
 )
@@ -115,6 +119,26 @@ async def broken_after_answering(scope: Scope, receive: Receive, send: Send) -> 
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"done"})
     raise ValueError("secret detail")
+
+
+async def not_implemented(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 501, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def broken_while_answering(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise ValueError("secret detail")
+
+
+@pytest.mark.parametrize(
+    ("app", "outcome"),
+    [(not_implemented, "client_error"), (broken_while_answering, "server_error")],
+)
+def test_outcomes_of_what_is_not_ours(app: ASGIApp, outcome: str) -> None:
+    before = count("models", outcome)
+    Served(make_app=lambda _: app).client.get("/v1/models")
+    assert count("models", outcome) == before + 1
 
 
 async def cut_off(scope: Scope, receive: Receive, send: Send) -> None:

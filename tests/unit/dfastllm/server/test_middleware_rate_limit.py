@@ -1,7 +1,12 @@
 from pathlib import Path
 
+import anyio
 import pytest
+from starlette.types import Message, Scope
 
+from dfastllm.core import FinishReason
+from dfastllm.errors import EngineFailed, Overloaded
+from support.scripted import Say, ScriptedGenerator
 from support.served import TEXT, Served
 
 PATH = "/v1/completions"
@@ -47,6 +52,50 @@ def test_refused_requests_cost_no_tokens() -> None:
     for _ in range(20):
         assert served.client.post(PATH, json={**TEXT, "n": 0}).status_code == 400
     assert served.client.post(PATH, json=TEXT).headers["x-ratelimit-remaining-tokens"] == "10"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("refusal", [Overloaded("the queue is full"), EngineFailed("dead")])
+def test_what_the_engine_refuses_costs_no_tokens(refusal: Exception, stream: bool) -> None:
+    engine = ScriptedGenerator(refusal=refusal)
+    served = Served({"token_rate": "10/hour"}, engine)
+    for _ in range(5):
+        assert served.client.post(PATH, json={**TEXT, "stream": stream}).status_code == 503
+    engine.refusal = None
+    assert served.client.post(PATH, json=TEXT).headers["x-ratelimit-remaining-tokens"] == "10"
+
+
+def test_an_answer_nobody_waited_for_is_charged_as_far_as_it_was_computed() -> None:
+    script = [Say("hel"), Say("lo"), Say("!", after_s=60, finish=FinishReason.STOP)]
+    served = Served({"token_rate": "100/hour"}, ScriptedGenerator(script))
+    anyio.run(hang_up_on, served)
+    response = served.from_peer("192.0.2.7").post(PATH, json={**TEXT, "n": 0})
+    assert response.headers["x-ratelimit-remaining-tokens"] == str(100 - 3 - 5)
+
+
+async def hang_up_on(served: Served) -> None:
+    """Ask, and be gone once the engine has said something."""
+    messages: list[Message] = [
+        {"type": "http.request", "body": b'{"model": "tiny", "prompt": "hi"}', "more_body": False}
+    ]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await anyio.sleep(0.1)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None: ...
+
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "headers": [(b"content-type", b"application/json")],
+        "query_string": b"",
+        "client": ("192.0.2.7", 50000),
+    }
+    await served.app(scope, receive, send)
 
 
 def test_streams_are_charged_as_well() -> None:

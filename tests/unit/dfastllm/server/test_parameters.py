@@ -243,7 +243,7 @@ def test_sampling_reaches_the_engine(
     assert (request.max_tokens, request.stop, request.priority) == (33, ("END",), 4)
     assert (request.ignore_eos, request.skip_special_tokens) == (True, False)
     assert (request.deadline_s, request.key) == (5, "testclient")
-    assert not request.grow_canvas
+    assert request.decoding.lookahead is None
 
 
 def test_top_k_minus_one_filters_nothing(client: TestClient, engine: ScriptedGenerator) -> None:

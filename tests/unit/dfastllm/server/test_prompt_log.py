@@ -15,7 +15,16 @@ def test_prompts_and_answers_are_told_at_debug_and_pass_unchanged() -> None:
 
     async def read() -> str:
         (stream,) = generator.submit([Request("r1", (BOS, *b"Hi"), 8)])
-        return "".join([chunk.text async for chunk in stream])
+        arrived = asyncio.Event()
+        stream.listen(arrived.set)
+        said = ""
+        while True:
+            await arrived.wait()
+            arrived.clear()
+            while chunk := stream.take():
+                said += chunk.text
+                if chunk.finish_reason is not None:
+                    return said
 
     with capture_logs() as lines:
         assert asyncio.run(read()) == "hello"
