@@ -105,7 +105,7 @@ async def _on_kserve_error(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
     headers: dict[str, Any] = {"Retry-After": "5"} if status == 503 else {}
     body = orjson.dumps({"error": str(error)})
-    return Response(body, status_code=status, headers=headers, media_type="application/json")
+    return Response(body, status_code=int(status), headers=headers, media_type="application/json")
 
 
 def run_kserve(settings: Settings, load: Callable[[], Loaded]) -> int:

@@ -235,6 +235,14 @@ def test_a_prediction_that_failed_half_way_is_charged_as_far_as_it_came() -> Non
     assert answer.headers["x-ratelimit-remaining-tokens"] == str(100 - 3 - 5)
 
 
+def test_a_prediction_nobody_waited_for_is_charged_as_far_as_it_was_computed() -> None:
+    script = [Say("hel"), Say("lo"), Say("!", after_s=60, finish=FinishReason.STOP)]
+    served = KServed(ScriptedGenerator(script), token_rate="100/hour")
+    served.hang_up(PREDICT, {"instances": ["hi", "you"]})
+    answer = served.post(PREDICT, {})
+    assert answer.headers["x-ratelimit-remaining-tokens"] == str(100 - (3 + 5) - (4 + 5))
+
+
 def test_importing_kserve_does_not_read_our_command_line() -> None:
     program = "import dfastllm.server.kserve_app, sys; assert len(sys.argv) == 5, sys.argv"
     flags = ["--workers", "auto", "--protocol", "grpc"]

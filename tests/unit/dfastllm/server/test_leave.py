@@ -43,10 +43,10 @@ def busy(name: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["load-model", "close-engine", _SERVICE._thread.name])
 def test_nothing_is_taken_down_under_a_thread_that_is_busy(name: str) -> None:
-    with busy(name), pytest.raises(EndedAtOnce, match="^3$"):
+    with busy(name), pytest.raises(EndedAtOnce, match=r"^3$"):
         leave(3)
 
 
 def test_otherwise_the_interpreter_ends_in_order() -> None:
-    with busy("anything"), pytest.raises(SystemExit, match="^3$"):
+    with busy("anything"), pytest.raises(SystemExit, match=r"^3$"):
         leave(3)

@@ -1,8 +1,6 @@
 from pathlib import Path
 
-import anyio
 import pytest
-from starlette.types import Message, Scope
 
 from dfastllm.core import FinishReason
 from dfastllm.errors import EngineFailed, Overloaded
@@ -68,34 +66,9 @@ def test_what_the_engine_refuses_costs_no_tokens(refusal: Exception, stream: boo
 def test_an_answer_nobody_waited_for_is_charged_as_far_as_it_was_computed() -> None:
     script = [Say("hel"), Say("lo"), Say("!", after_s=60, finish=FinishReason.STOP)]
     served = Served({"token_rate": "100/hour"}, ScriptedGenerator(script))
-    anyio.run(hang_up_on, served)
+    served.hang_up(PATH, TEXT)
     response = served.from_peer("192.0.2.7").post(PATH, json={**TEXT, "n": 0})
     assert response.headers["x-ratelimit-remaining-tokens"] == str(100 - 3 - 5)
-
-
-async def hang_up_on(served: Served) -> None:
-    """Ask, and be gone once the engine has said something."""
-    messages: list[Message] = [
-        {"type": "http.request", "body": b'{"model": "tiny", "prompt": "hi"}', "more_body": False}
-    ]
-
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        await anyio.sleep(0.1)
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None: ...
-
-    scope: Scope = {
-        "type": "http",
-        "method": "POST",
-        "path": PATH,
-        "headers": [(b"content-type", b"application/json")],
-        "query_string": b"",
-        "client": ("192.0.2.7", 50000),
-    }
-    await served.app(scope, receive, send)
 
 
 def test_streams_are_charged_as_well() -> None:
