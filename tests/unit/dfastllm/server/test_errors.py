@@ -84,7 +84,6 @@ def test_a_fault_of_ours_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None
     assert "secret" in caplog.text
 
 
-@pytest.mark.parametrize("script", [[], [Say("hel")]])
 def test_one_failing_choice_stops_the_others() -> None:
     scripts = iter([[Say(after_s=60)], [Say("x"), Say(error=RowFailed("x"))]])
     engine = ScriptedGenerator(script_for=lambda _: next(scripts))
