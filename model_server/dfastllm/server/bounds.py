@@ -58,8 +58,8 @@ def check_text(text: str, ctx: ServerContext, param: str) -> None:
     most = ctx.max_model_len * ctx.codec.longest_token_bytes
     if len(text) > most:
         raise PromptTooLong(
-            f"This model's context holds {ctx.max_model_len} tokens; '{param}' has {len(text)} "
-            f"characters, which are more tokens than that.",
+            f"This model's maximum context length is {ctx.max_model_len} tokens; '{param}' has "
+            f"{len(text)} characters, which are more tokens than that.",
             param=param,
         )
 
