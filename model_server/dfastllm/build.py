@@ -15,7 +15,7 @@ from dfastllm.engine.observer import EngineObserver
 from dfastllm.errors import CheckpointError
 from dfastllm.models.checkpoint import load_model
 from dfastllm.models.config_fields import read_json
-from dfastllm.models.device import pick_device, use_threads
+from dfastllm.models.device import keep_memory, pick_device, use_threads
 from dfastllm.models.generation_defaults import GenerationDefaults, read_generation_defaults
 from dfastllm.models.loader import Progress
 from dfastllm.models.source import ModelSource, resolve_model
@@ -47,6 +47,8 @@ def build(
     source = resolve_model(chosen.model, chosen.revision, tokenizer=chosen.tokenizer)
     device = pick_device(chosen.device)
     use_threads(chosen.num_threads)
+    if device.type == "cpu":
+        keep_memory()
     model = load_model(source.directory, dtype=chosen.dtype, device=device, progress=progress)
     spec = model.spec
     tokenizer = Tokenizer.load(

@@ -4,6 +4,7 @@ torch starts one thread per core of the machine. In a container that may use two
 is ruinous: the threads wait for one another while the kernel holds them back.
 """
 
+import ctypes
 import math
 import os
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+# Of <malloc.h>; the largest mmap threshold that glibc takes is 32 MiB.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def pick_device(name: str) -> torch.device:
@@ -29,6 +32,19 @@ def use_threads(wanted: int | None) -> int:
     n_threads = wanted or min(torch.get_num_threads(), usable_cores())
     torch.set_num_threads(n_threads)
     return n_threads
+
+
+def keep_memory() -> bool:
+    """Have glibc's allocator keep freed memory; False where there is none to tell.
+
+    Each step allocates megabytes and frees them again. By default they go back to the kernel and
+    come back as page faults, a fifth of a step of eight rows (`benchmarks/forward_cost`).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, 32 << 20) and mallopt(_M_TRIM_THRESHOLD, 1 << 30))
 
 
 def usable_cores(cgroup_v2: Path = _CGROUP_V2, cgroup_v1: Path = _CGROUP_V1) -> int:

@@ -1,10 +1,11 @@
 import os
+import platform
 from pathlib import Path
 
 import pytest
 import torch
 
-from dfastllm.models.device import usable_cores, use_threads
+from dfastllm.models.device import keep_memory, usable_cores, use_threads
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -37,3 +38,7 @@ def test_the_setting_wins() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_allocator_of_glibc_takes_both_settings() -> None:
+    assert keep_memory() == (platform.libc_ver()[0] == "glibc")
