@@ -10,9 +10,7 @@ from typing import Literal
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from dfastllm.core import RequestStats
-
-StepKind = Literal["block", "refresh", "mixed"]
-Outcome = Literal["stop", "length", "cancelled", "deadline", "error"]
+from dfastllm.engine.observer import Outcome, StepKind
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 STEP_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)

@@ -81,6 +81,7 @@ def check_defaults(defaults: DecodingParams, section: DecodingSection) -> None:
         "cache": defaults.cache in section.allowed_caches,
         "block_length": defaults.block_length <= section.max_block_length,
         "threshold": defaults.threshold >= section.min_threshold,
+        "factor": defaults.factor <= section.max_factor,
     }
     for name, fits in allowed.items():
         if not fits:
