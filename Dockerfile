@@ -1,6 +1,7 @@
 # The model server:  docker build --target server -t dfastllm-server:0.1.0 .
+# The operator:      docker build --target operator -t dfastllm-operator:0.1.0 .
 #
-# The image is for CUDA and runs on a CPU too. A quarter of its size, for CPUs only: give
+# The server's image is for CUDA and runs on a CPU too. A quarter of its size, for CPUs only: give
 # TORCH_REQUIREMENT (for example torch==2.15.0+cpu) and TORCH_INDEX_URL (PyTorch's CPU index).
 # Behind a package mirror: give PIP_INDEX_URL and UV_DEFAULT_INDEX (no stage that is shipped sees
 # them), and a BASE_IMAGE that trusts the mirror's certificate. BASE_IMAGE needs Python 3.11 to 3.13
@@ -47,20 +48,65 @@ RUN set -eu; \
     uv pip install --no-deps --require-hashes -r hashed.txt; \
     uv pip check
 
-# -- the project, as the files that are laid over that environment ---------------------------------
-# Its own layer, so that a new version of the project is a small download.
-FROM packages AS project
+# -- the project as a wheel ------------------------------------------------------------------------
+FROM uv AS wheel
 ARG UV_DEFAULT_INDEX
 COPY requirements/dev.txt /build/requirements/
 COPY LICENSE README.md pyproject.toml /build/source/
 COPY model_server /build/source/model_server
 COPY operator /build/source/operator
-RUN set -eu; \
-    uv build --wheel --build-constraints /build/requirements/dev.txt --require-hashes \
-      --out-dir /build/wheel /build/source; \
-    uv pip install --no-deps --prefix /build/project /build/wheel/*.whl
+RUN uv build --wheel --build-constraints /build/requirements/dev.txt --require-hashes \
+      --out-dir /build/wheel /build/source
 
-# -- the image -------------------------------------------------------------------------------------
+# -- the project, as the files that are laid over that environment ---------------------------------
+# Its own layer, so that a new version of the project is a small download.
+FROM packages AS project
+COPY --from=wheel /build/wheel /build/wheel
+RUN uv pip install --no-deps --prefix /build/project /build/wheel/*.whl
+
+# -- the same for the operator: no torch, and of the project only its own package ------------------
+FROM uv AS operator-packages
+ARG UV_DEFAULT_INDEX
+ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    UV_COMPILE_BYTECODE=1 \
+    VIRTUAL_ENV=/opt/dfastllm
+COPY requirements/operator.txt /build/requirements/
+RUN uv venv --python "$(command -v python3)" "$VIRTUAL_ENV" \
+ && uv pip install --no-deps --require-hashes -r /build/requirements/operator.txt \
+ && uv pip check
+
+FROM operator-packages AS operator-project
+COPY --from=wheel /build/wheel /build/wheel
+RUN uv pip install --no-deps --prefix /build/project /build/wheel/*.whl \
+ && rm -r /build/project/bin/dfastllm /build/project/lib/python3.*/site-packages/dfastllm
+
+# -- the operator's image --------------------------------------------------------------------------
+FROM ${BASE_IMAGE} AS operator
+COPY --from=operator-packages /opt/dfastllm /opt/dfastllm
+COPY --from=operator-project /build/project /opt/dfastllm
+
+# It writes nothing, so the root file system can be read-only.
+ENV PATH=/opt/dfastllm/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp
+WORKDIR /
+USER 65532:0
+EXPOSE 8081
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["dfastllm-operator"]
+CMD ["run"]
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="dfastllm-operator" \
+      org.opencontainers.image.description="Serves diffusion language models on KServe" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+# -- the server's image ----------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS server
 COPY --from=packages /opt/dfastllm /opt/dfastllm
 COPY --from=project /build/project /opt/dfastllm

@@ -52,6 +52,7 @@ format: $(VENV)/.dev ## Format the code
 types: $(VENV)/.dev ## Static types, strict
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy training benchmarks
+	$(VENV)/bin/mypy -p cluster
 
 .PHONY: contracts
 contracts: $(VENV)/.dev ## Which package may import which
@@ -62,14 +63,32 @@ unit: $(VENV)/.dev ## Unit tests
 	$(PY) -m pytest tests/unit $(ARGS)
 
 .PHONY: integration
-integration: $(VENV)/.dev ## Real servers over real sockets
+integration: $(VENV)/.dev cluster-binaries ## Real servers and a real control plane with KServe
 	$(PY) -m pytest tests/integration $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.dev cluster-binaries ## What takes too long for every change: outages, many spec sequences
+	$(PY) -m pytest tests/integration -m slow $(ARGS)
+
+.PHONY: cluster-binaries
+cluster-binaries: $(VENV)/.dev ## Compile the test cluster's components (once, about 10 minutes on 2 cores)
+	cd tests && ../$(PY) -m cluster build
+
+.PHONY: cluster
+cluster: cluster-binaries ## Test cluster (control plane, KServe, gateway, fake nodes) until Ctrl-C
+	cd tests && ../$(PY) -m cluster up
 
 # -- making ----------------------------------------------------------------------------------------
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Write the generated pages
 	$(VENV)/bin/dfastllm config --markdown > docs/08-config.md
+	$(PY) -m dfastllm_operator.api.reference > docs/reference/crd.md
+	$(PY) -m dfastllm_operator.reference
+
+.PHONY: manifests
+manifests: $(VENV)/.dev ## Write manifests/ and the chart's generated files
+	$(PY) -m dfastllm_operator.install
 
 .PHONY: lock
 lock: $(UV) ## Resolve requirements/*.txt anew (hash-pinned, no index addresses)

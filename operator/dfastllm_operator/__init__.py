@@ -1,3 +1,3 @@
-"""dfastllm's Kubernetes operator. So far only its name and place: the reconciler comes next."""
+"""dfastllm's Kubernetes operator: a DFastLLMService becomes a running, self-repairing service."""
 
 __version__ = "0.1.0"

@@ -2,7 +2,8 @@
 
 A fence after `<!-- run -->` is executed, the blocks of one page in one interpreter; one after
 `<!-- run: server -->` against a server of `builtin:tiny` in this process. A `<!-- output -->` fence
-that follows says what is printed.
+that follows says what is printed. A fence after `<!-- file: PATH -->` is that file's text, without
+the comment at its head.
 """
 
 import ast
@@ -31,6 +32,13 @@ from dfastllm.server.protocol import (
 )
 from dfastllm.settings import leaves, sections
 from dfastllm.settings_docs import flag_name
+from dfastllm_operator import reference
+from dfastllm_operator.api import POD_FIELDS, Spec, parse
+from dfastllm_operator.conditions import REASONS_OF, Reason
+from dfastllm_operator.kinds import SERVICE_RESOURCE
+from dfastllm_operator.metrics import Metrics
+from dfastllm_operator.settings import PREFIX, Settings
+from dfastllm_operator.sizing import size
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -38,9 +46,11 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 OURS = [page for page in PAGES if page.parent.name != "adr" and page.name != "log.md"]
 EXAMPLE_URL = "http://127.0.0.1:8080"
 README_LINES = 200
+GUIDE = DOCS / "guides" / "operate-services.md"
+SAMPLES = ROOT / "manifests" / "samples"
 
 _FENCE = re.compile(
-    r"^(?:<!-- (?P<mark>[\w: ]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S
+    r"^(?:<!-- (?P<mark>[\w:./ -]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S
 )
 _LINK = re.compile(r"(?<!!)\[[^\]\n]*(?:\n[^\]\n]*)?\]\(([^)\s]+)\)")
 _METRIC = re.compile(r"(?:dfastllm_|vllm:)[a-z0-9_]+")
@@ -139,7 +149,10 @@ def test_json_blocks_parse(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_blocks_parse(block: Block) -> None:
-    assert isinstance(yaml.safe_load(block.text), dict)
+    for document in yaml.safe_load_all(block.text):
+        assert isinstance(document, dict)
+        if document.get("kind") == SERVICE_RESOURCE.kind:
+            parse(document)
 
 
 def test_every_fence_says_what_it_holds() -> None:
@@ -150,13 +163,39 @@ def test_every_fence_says_what_it_holds() -> None:
 
 
 def test_marks_stand_before_what_they_mark() -> None:
-    known = {"": None, "run": "python", "run: server": "python", "output": "text"}
+    known = {"": None, "run": "python", "run: server": "python", "output": "text", "file": "yaml"}
     for block in BLOCKS:
-        assert block.mark in known, f"{name_of(block.page)}:{block.line}: {block.mark}"
-        assert known[block.mark] in (None, block.kind)
+        mark = "file" if file_of(block) else block.mark
+        assert mark in known, f"{name_of(block.page)}:{block.line}: {block.mark}"
+        assert known[mark] in (None, block.kind)
     for page in PAGES:
-        marks = len(re.findall(r"^<!-- (?:run|output)", page.read_text("utf-8"), re.M))
+        marks = len(re.findall(r"^<!-- (?:run|output|file)", page.read_text("utf-8"), re.M))
         assert marks == sum(bool(block.mark) for block in blocks_of(page)), name_of(page)
+
+
+def file_of(block: Block) -> Path | None:
+    """The file whose text a block is, if it says so."""
+    return ROOT / block.mark[6:] if block.mark.startswith("file: ") else None
+
+
+@pytest.mark.parametrize("block", [p for p in blocks("yaml") if file_of(p.values[0])])
+def test_blocks_of_files_say_what_the_file_says(block: Block) -> None:
+    file = file_of(block)
+    assert file is not None
+    assert block.text == re.sub(r"\A(?:#.*\n)+", "", file.read_text("utf-8"))
+
+
+def test_the_guide_shows_every_sample_but_the_full_one() -> None:
+    shown = {file_of(block) for block in blocks_of(GUIDE)}
+    samples = set(SAMPLES.glob("*.yaml"))
+    assert samples - shown == {SAMPLES / "full.yaml", SAMPLES / "kustomization.yaml"}
+    assert "samples/full.yaml" in GUIDE.read_text("utf-8")
+
+
+def test_the_guide_shows_the_arithmetic_as_it_is() -> None:
+    sample = yaml.safe_load((SAMPLES / "gpu.yaml").read_text("utf-8"))
+    words = size(parse(sample).spec, None).explanation.split()
+    assert any(block.text.split() == words for block in blocks_of(GUIDE))
 
 
 def session(page: Path, mark: str) -> list[tuple[Block, str | None]]:
@@ -224,10 +263,14 @@ def test_examples_run_against_a_server(page: Path, server: str) -> None:
 
 
 def instruments() -> tuple[set[str], set[str]]:
-    """Names as they are scraped, and those with every ending a sample may have."""
+    """The server's names as they are scraped, and with every ending a sample may have."""
     registry = CollectorRegistry()
     made = make_instruments(registry)
     describe_model("m", registry=registry, instruments=made)
+    return names_in(registry)
+
+
+def names_in(registry: CollectorRegistry) -> tuple[set[str], set[str]]:
     endings = {"counter": "_total", "info": "_info"}
     metrics = list(registry.collect())
     scraped = {metric.name + endings.get(metric.type, "") for metric in metrics}
@@ -242,9 +285,12 @@ def instruments() -> tuple[set[str], set[str]]:
 @pytest.mark.parametrize("page", OURS, ids=name_of)
 def test_metrics_that_are_named_exist(page: Path) -> None:
     named = {code for code in _CODE.findall(without_code(page)) if _METRIC.fullmatch(code)}
+    for block in blocks_of(page):
+        if block.kind == "yaml":
+            named |= set(_METRIC.findall(block.text))
     modules = {path.stem for path in (ROOT / "model_server").rglob("*") if path.is_dir()}
     packages = {"dfastllm_operator"} | modules
-    assert named - packages <= instruments()[1]
+    assert named - packages <= instruments()[1] | names_in(Metrics().registry)[1]
 
 
 def test_every_metric_is_documented() -> None:
@@ -257,6 +303,71 @@ def test_every_setting_is_documented() -> None:
         assert f"## `{section}`" in text
     for _, leaf, _ in leaves():
         assert f"| `{leaf}` | `{flag_name(leaf)}` | `DFASTLLM_{leaf.upper()}` |" in text
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    for name, text in reference.pages().items():
+        assert (ROOT / name).read_text("utf-8") == text, f"{name}: run `make docs`"
+
+
+def test_each_reason_is_at_home_at_one_condition() -> None:
+    at_home = [reason for reasons in REASONS_OF.values() for reason in reasons]
+    assert sorted(at_home) == sorted(Reason)
+
+
+def test_each_reason_is_given_by_the_code() -> None:
+    package = ROOT / "operator" / "dfastllm_operator"
+    sources = [path for path in package.rglob("*.py") if path.name != "conditions.py"]
+    code = "\n".join(path.read_text("utf-8") for path in sources)
+    assert not [reason for reason in Reason if not re.search(rf"Reason\.{reason.name}\b", code)]
+
+
+def test_the_guide_says_what_to_do_about_each_reason() -> None:
+    text = GUIDE.read_text("utf-8")
+    rows = text[text.index("| symptom |") :].partition("\n\n")[0].splitlines()
+    told = {code for row in rows for code in _CODE.findall(row.split("|")[2])}
+    well = {"Complete", "Creating", "RollingOut", "AsExpected", "Serving", "Valid", "Loaded"}
+    well |= {"Accepted", "KServeIngress", "IngressDisabled", "Fixed", "External", "Scaling"}
+    assert told == set(map(str, Reason)) - well
+
+
+def test_the_guide_says_of_each_field_whether_it_restarts_pods() -> None:
+    text = GUIDE.read_text("utf-8")
+    rows = text[text.index("| change | pods |") :].partition("\n\n")[0].splitlines()[2:]
+    said = {verdict: set[str]() for verdict in ("replaced", "stay")}
+    for row in rows:
+        _, change, verdict, _ = row.split("|")
+        said[verdict.strip().partition(":")[0]] |= set(_CODE.findall(change))
+    pods = {str(Spec.model_fields[name].alias) for name in POD_FIELDS}
+    others = {str(field.alias) for field in Spec.model_fields.values()} - pods
+    assert pods == said["replaced"] - {"autoscaling.type", "none"}
+    assert others == said["stay"]
+
+
+@pytest.mark.parametrize("page", OURS, ids=name_of)
+def test_operator_variables_that_are_named_exist(page: Path) -> None:
+    named = set(re.findall(rf"{PREFIX}([A-Z_]+)", page.read_text("utf-8")))
+    assert {name.lower() for name in named} <= set(Settings.model_fields)
+
+
+def test_log_lines_of_the_operator_exist() -> None:
+    text = (DOCS / "07-operations.md").read_text("utf-8")
+    rows = text[text.index("### Its log") :].partition("### Its metrics")[0].splitlines()
+    told = {code for row in rows if row[:3] == "| `" for code in _CODE.findall(row.split("|")[1])}
+    package = ROOT / "operator" / "dfastllm_operator"
+    code = "\n".join(path.read_text("utf-8") for path in package.rglob("*.py"))
+    assert told
+    assert {line for line in told if f'"{line}"' not in code} == set()
+
+
+@pytest.mark.parametrize("page", OURS, ids=name_of)
+def test_helm_values_that_are_set_exist(page: Path) -> None:
+    values = yaml.safe_load((ROOT / "charts/dfastllm/values.yaml").read_text("utf-8"))
+    for path in re.findall(r"--set '?([A-Za-z.]+)=", page.read_text("utf-8")):
+        found = values
+        for part in path.split("."):
+            assert part in found, path
+            found = found[part]
 
 
 @pytest.mark.parametrize("kind", [StrategyName, CacheKind, Remasking])
@@ -281,9 +392,9 @@ def test_every_error_code_is_documented() -> None:
 
 
 def test_files_that_the_walk_through_names_exist() -> None:
-    package = ROOT / "model_server" / "dfastllm"
-    found = {str(path.relative_to(package)) for path in package.rglob("*.py")}
-    last = {path.name for top in (package, ROOT / "tests") for path in top.rglob("*.py")}
-    named = {code for code in code_in("10-code-walkthrough.md") if code.endswith(".py")}
-    for name in named:
-        assert name in found | last or (ROOT / name).exists(), name
+    packages = [ROOT / "model_server" / "dfastllm", ROOT / "operator" / "dfastllm_operator"]
+    found = {str(path.relative_to(top)) for top in packages for path in top.rglob("*.py")}
+    last = {path.name for top in [*packages, ROOT / "tests"] for path in top.rglob("*.py")}
+    for page in ("10-code-walkthrough.md", "03-architecture.md"):
+        for name in {code for code in code_in(page) if code.endswith(".py")}:
+            assert name in found | last or (ROOT / name).exists(), name

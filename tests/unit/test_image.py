@@ -17,10 +17,13 @@ from typing import NamedTuple
 import pytest
 
 from dfastllm.settings_sources import load
+from dfastllm_operator.settings import PREFIX
+from dfastllm_operator.settings import Settings as OperatorSettings
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 LOCK = ROOT / "requirements" / "server.txt"
+SHIPPED = ("server", "operator")
 CUDA = ("torch==", "triton==", "cuda-", "nvidia-")
 
 
@@ -50,9 +53,22 @@ def values(name: str, stage: str | None = None) -> list[str]:
     return [i.value for i in INSTRUCTIONS if i.name == name and stage in (None, i.stage)]
 
 
-def only(name: str) -> str:
-    (value,) = values(name, "server")
+def only(name: str, stage: str = "server") -> str:
+    (value,) = values(name, stage)
     return value
+
+
+def environment(stage: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in only("ENV", stage).split())
+
+
+def ancestry(stage: str) -> set[str]:
+    """The stages that are built for `stage`, itself among them."""
+    bases = {value.split(" AS ")[0] for value in values("FROM", stage)}
+    sources = {value.split()[0] for value in values("COPY", stage)}
+    copied = {value.removeprefix("--from=") for value in sources if value.startswith("--from=")}
+    names = (bases | copied) & {i.stage for i in INSTRUCTIONS}
+    return {stage}.union(*map(ancestry, names))
 
 
 def copied_from_the_checkout() -> list[str]:
@@ -86,9 +102,9 @@ def health_command() -> list[str]:
 def check_health(port: int) -> int:
     python, *rest = health_command()
     assert python == "python3"
-    environment = {"DFASTLLM_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    variables = {"DFASTLLM_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
     return subprocess.run(
-        [sys.executable, *rest], env=environment, capture_output=True, check=False, timeout=30
+        [sys.executable, *rest], env=variables, capture_output=True, check=False, timeout=30
     ).returncode
 
 
@@ -109,8 +125,9 @@ def answering(status: int) -> Iterator[int]:
         thread.join()
 
 
-def test_the_user_is_a_number_and_not_root() -> None:
-    user, group = only("USER").split(":")
+@pytest.mark.parametrize("stage", SHIPPED)
+def test_the_user_is_a_number_and_not_root(stage: str) -> None:
+    user, group = only("USER", stage).split(":")
     assert int(user) > 0
     assert int(group) == 0, "OpenShift's arbitrary users are of group 0"
 
@@ -118,7 +135,35 @@ def test_the_user_is_a_number_and_not_root() -> None:
 def test_the_server_is_process_1_and_gets_the_signal_it_handles() -> None:
     assert json.loads(only("ENTRYPOINT")) == ["dfastllm", "serve"]
     assert only("STOPSIGNAL") == "SIGTERM"
-    assert not values("CMD")
+    assert not values("CMD", "server")
+
+
+def test_the_operator_is_process_1_and_runs_unless_told_otherwise() -> None:
+    assert json.loads(only("ENTRYPOINT", "operator")) == ["dfastllm-operator"]
+    assert json.loads(only("CMD", "operator")) == ["run"]
+    assert only("STOPSIGNAL", "operator") == "SIGTERM"
+
+
+def test_the_operators_image_has_neither_torch_nor_the_model_server() -> None:
+    assert ancestry("operator") == {
+        "uv",
+        "wheel",
+        "operator-packages",
+        "operator-project",
+        "operator",
+    }
+    lock = (ROOT / "requirements" / "operator.txt").read_text()
+    assert not [line for line in lock.splitlines() if line.startswith((*CUDA, "transformers=="))]
+    assert "rm -r /build/project/bin/dfastllm " in only("RUN", "operator-project")
+    assert "site-packages/dfastllm" in only("RUN", "operator-project")
+
+
+def test_the_operator_writes_nothing_and_says_where_it_listens() -> None:
+    set_by_image = environment("operator")
+    assert set_by_image["PYTHONSAFEPATH"] == "1"
+    assert set_by_image["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert not [name for name in set_by_image if name.startswith(PREFIX)]
+    assert int(only("EXPOSE", "operator")) == OperatorSettings().health_port
 
 
 def test_the_base_is_one_argument_with_a_tag_and_a_supported_python() -> None:
@@ -138,22 +183,33 @@ def test_no_index_is_named() -> None:
     arguments = [value for value in values("ARG") if "INDEX" in value]
     assert arguments
     assert not [value for value in arguments if "=" in value]
-    assert not [value for value in values("ARG", "server") if "INDEX" in value]
+    for stage in SHIPPED:
+        assert not [value for value in values("ARG", stage) if "INDEX" in value]
 
 
 def test_everything_that_is_installed_is_pinned() -> None:
-    installs = [part for run in values("RUN") for part in run.split(";") if "pip install" in part]
-    assert len(installs) == 4
+    commands = [part for run in values("RUN") for part in re.split(r";|&&", run)]
+    installs = [part for part in commands if "pip install" in part]
+    assert len(installs) == 6
     unhashed = [part for part in installs if "--require-hashes" not in part]
     assert all("--no-deps" in part for part in unhashed)
-    assert [part.split()[-1] for part in unhashed] == ['"$TORCH_REQUIREMENT"', "/build/wheel/*.whl"]
+    assert [part.split()[-1] for part in unhashed] == [
+        '"$TORCH_REQUIREMENT"',
+        "/build/wheel/*.whl",
+        "/build/wheel/*.whl",
+    ]
+    assert all("--require-hashes" in part for part in commands if "uv build" in part)
 
 
-def test_nothing_runs_in_the_stage_that_is_shipped() -> None:
-    assert not values("RUN", "server"), "no compilers, no caches: files arrive from other stages"
-    assert [i.stage for i in INSTRUCTIONS if i.name != "ARG"][-1] == "server", "built by default"
-    sources = [value.split()[0] for value in values("COPY", "server")]
-    assert sources == ["--from=packages", "--from=project"]
+@pytest.mark.parametrize(("stage", "prefix"), [("server", ""), ("operator", "operator-")])
+def test_nothing_runs_in_a_stage_that_is_shipped(stage: str, prefix: str) -> None:
+    assert not values("RUN", stage), "no compilers, no caches: files arrive from other stages"
+    sources = [value.split()[0] for value in values("COPY", stage)]
+    assert sources == [f"--from={prefix}packages", f"--from={prefix}project"]
+
+
+def test_the_server_is_built_by_default() -> None:
+    assert [i.stage for i in INSTRUCTIONS if i.name != "ARG"][-1] == "server"
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:
@@ -172,7 +228,7 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
         ".venv/bin/python",
         "tests/unit/test_image.py",
         "training/tiny",
-        "requirements/operator.txt",
+        "manifests/base/kustomization.yaml",
         "model_server/dfastllm/__pycache__/core.cpython-311.pyc",
     ],
 )
@@ -181,9 +237,9 @@ def test_what_the_image_does_not_need_stays_out_of_the_build(path: str) -> None:
 
 
 def test_the_server_knows_the_variables_that_the_image_sets() -> None:
-    environment = dict(pair.split("=", 1) for pair in only("ENV").split())
-    assert environment["PYTHONSAFEPATH"] == "1"
-    settings = load(environ=environment).settings
+    set_by_image = environment("server")
+    assert set_by_image["PYTHONSAFEPATH"] == "1"
+    settings = load(environ=set_by_image).settings
     assert settings.server.host == "0.0.0.0"
     assert settings.server.port == int(only("EXPOSE"))
     assert settings.model.model.startswith("builtin:")

@@ -1,0 +1,121 @@
+"""One Event for each transition of a condition, never two.
+
+Pure: it says which Events a change of status deserves. An Event's name is made from
+the state that is left and the state that is entered, so that a crash between writing the Event and
+writing the status makes the same Event again, which the API server knows already.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.conditions import ConditionType, Reason
+from dfastllm_operator.core import Json
+from dfastllm_operator.kinds import SERVICE_RESOURCE
+from dfastllm_operator.revision import digest
+
+ON_THE_WAY = frozenset(
+    {Reason.LOADING, Reason.WAITING_FOR_KSERVE, Reason.ROUTE_PENDING, Reason.SCALER_PENDING}
+)
+"""Reasons of a part that is not ready yet and needs nobody's help."""
+
+OF_THE_WHOLE = frozenset(
+    {
+        Reason.APPLY_FAILED,
+        Reason.CONTESTED,
+        Reason.MONITORING_MISSING,
+        Reason.REPLICAS_MISSING,
+        Reason.STALLED,
+    }
+)
+"""Reasons only the condition Degraded has."""
+
+
+def events(raw: Json, status: Mapping[str, Any], now: str, reporter: str) -> list[Json]:
+    """Events for the step from the status in `raw` to `status`; `reporter` is this pod's name."""
+    return [
+        _event(raw, last, condition, now, reporter)
+        for last, condition in _transitions(raw.get("status") or {}, status)
+    ]
+
+
+def _transitions(
+    old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    before = {c["type"]: c for c in old.get("conditions") or []}
+    for condition in new.get("conditions") or []:
+        last = before.get(condition["type"], {})
+        if condition["status"] != "Unknown" and _news(last, condition):
+            yield last, condition
+
+
+def _news(last: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    kind = condition["type"]
+    if kind == ConditionType.PROGRESSING:
+        return False  # it shows in the status; as Events it would drown what matters
+    if kind == ConditionType.READY:
+        return _good(condition) if not last else _good(condition) != _good(last)
+    if (last.get("status"), last.get("reason")) == (condition["status"], condition["reason"]):
+        return False
+    if _bad(condition):
+        # Starting up is no news; falling back to it is.
+        return _told(condition) and (condition["reason"] not in ON_THE_WAY or _good(last))
+    return _bad(last) and _told(last) and last["reason"] not in ON_THE_WAY
+
+
+def _told(condition: Mapping[str, Any]) -> bool:
+    """Whether this condition is the one to tell: Degraded repeats what parts say."""
+    return condition["type"] != ConditionType.DEGRADED or condition["reason"] in OF_THE_WHOLE
+
+
+def _bad(condition: Mapping[str, Any]) -> bool:
+    wrong = "True" if condition.get("type") == ConditionType.DEGRADED else "False"
+    return bool(condition.get("status") == wrong)
+
+
+def _good(condition: Mapping[str, Any]) -> bool:
+    return condition.get("status") in ("True", "False") and not _bad(condition)
+
+
+def _event(
+    raw: Json,
+    last: Mapping[str, Any],
+    condition: Mapping[str, Any],
+    now: str,
+    reporter: str,
+) -> Json:
+    metadata = raw["metadata"]
+    step = digest(
+        {
+            "uid": metadata["uid"],
+            "type": condition["type"],
+            "from": [last.get(k) for k in ("status", "reason", "lastTransitionTime")],
+            "to": [condition["status"], condition["reason"]],
+        }
+    )
+    kind = str(condition["type"])
+    text = condition.get("message") or f"{kind} is {condition['status']}."
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"{names.dns_label(metadata['name'], 50)}.{step}",
+            "namespace": metadata["namespace"],
+        },
+        "involvedObject": {
+            "apiVersion": SERVICE_RESOURCE.api_version,
+            "kind": SERVICE_RESOURCE.kind,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "type": "Warning" if _bad(condition) else "Normal",
+        "reason": str(condition["reason"]),
+        "message": f"{kind}: {text}"[:1024],
+        "source": {"component": names.FIELD_MANAGER},
+        "reportingComponent": names.FIELD_MANAGER,
+        "reportingInstance": reporter,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }

@@ -1,0 +1,119 @@
+"""`status`: what the operator reports. The schema follows these models; unknown keys are pruned."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, WithJsonSchema
+
+from dfastllm_operator.api.structure import MapList, Struct
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Struct):
+    """One aspect of the service, in the form all of Kubernetes uses."""
+
+    type: Annotated[str, StringConstraints(max_length=64)] = Field(
+        description="Aspect: Ready, Progressing, Degraded, ConfigReady, ModelReady, RouteReady or "
+        "ScalerReady."
+    )
+    status: ConditionStatus = Field(description="Whether it holds: True, False or Unknown.")
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="Generation of the spec this was found for."
+    )
+    last_transition_time: Time = Field(description="When the status changed last.")
+    reason: Annotated[str, StringConstraints(max_length=128)] = Field(
+        description="Why, in one CamelCase word."
+    )
+    message: Annotated[str, StringConstraints(max_length=4096)] = Field(
+        description="Why, in a sentence that says what to do."
+    )
+
+
+class Address(Struct):
+    """Where the service is reached inside the cluster."""
+
+    url: str | None = Field(default=None, description="Address inside the cluster.")
+
+
+class SizingStatus(Struct):
+    """How the resources of a replica were computed."""
+
+    parameters: str | None = Field(
+        default=None, description="Number of parameters, for example `8.02B`."
+    )
+    dtype: str | None = Field(default=None, description="Number format of the weights in memory.")
+    weights: str | None = Field(default=None, description="Memory of the weights, as a quantity.")
+    kv_cache: str | None = Field(
+        default=None, description="Memory of the K/V cache for all running answers, as a quantity."
+    )
+    overhead: str | None = Field(
+        default=None, description="Memory for activations, logits and the runtime, as a quantity."
+    )
+    total: str | None = Field(default=None, description="Memory of all that, as a quantity.")
+    source: str | None = Field(
+        default=None, description="Where the size of the model was taken from."
+    )
+    explanation: str | None = Field(default=None, description="The arithmetic in one line.")
+
+
+class LastError(Struct):
+    """The latest thing that went wrong."""
+
+    message: str = Field(description="What went wrong, in plain words.")
+    time: Time = Field(description="When.")
+
+
+class Status(Struct):
+    """What is the case."""
+
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="Generation of the spec that this status is about."
+    )
+    phase: str | None = Field(
+        default=None,
+        description="The whole in a word: Pending, Starting, Ready, Updating, Degraded, Failed, "
+        "Paused, Stopped or Deleting.",
+    )
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), MapList("type")] = Field(
+        default=(), description="The parts in detail, one entry per type."
+    )
+    url: str | None = Field(default=None, description="Address from outside of the cluster.")
+    address: Address | None = Field(default=None, description="Address inside the cluster.")
+    replicas: int | None = Field(default=None, ge=0, description="Pods there are.")
+    ready_replicas: int | None = Field(default=None, ge=0, description="Pods that answer.")
+    selector: str | None = Field(
+        default=None, description="Label selector of the pods, for the scale subresource."
+    )
+    revision: str | None = Field(default=None, description="Hash of the revision that serves.")
+    update_started: Time | None = Field(
+        default=None, description="When the rollout of updatedRevision began."
+    )
+    updated_revision: str | None = Field(
+        default=None,
+        description="Hash of the revision that is wanted; equal when all is rolled out.",
+    )
+    slot: str | None = Field(
+        default=None, description="InferenceService that serves: a or b, the end of its name."
+    )
+    render_version: int | None = Field(
+        default=None, ge=1, description="Version of the templates the pods were made with."
+    )
+    model: str | None = Field(default=None, description="Where the served model lies.")
+    gpu: str | None = Field(
+        default=None, description="GPUs of a replica, for example `1x NVIDIA-A100-SXM4-80GB`."
+    )
+    sizing: SizingStatus | None = Field(
+        default=None, description="How the resources of a replica were computed."
+    )
+    last_error: LastError | None = Field(
+        default=None, description="The latest thing that went wrong. Absent: nothing."
+    )

@@ -1,0 +1,212 @@
+"""Makes the cluster's objects what was decided: the least number of writes, in a safe order.
+
+Server-side apply, forced only on objects that are ours already, or were and have no owner now. An
+object of a wanted name that belongs to somebody else is never touched. A refusal of one object does
+not keep the others back; an API server that is not there does, and the whole is tried again.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dfastllm_operator.compare import difference, own_fields
+from dfastllm_operator.conditions import Reason
+from dfastllm_operator.contest import Contest
+from dfastllm_operator.core import Child, Json, Key, Seen
+from dfastllm_operator.errors import Conflict, Forbidden, Invalid, NotFound
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    HPA,
+    OWNED,
+    SCALED_OBJECT,
+    Kind,
+)
+from dfastllm_operator.revision import digest
+
+IMMUTABLE = frozenset({CONFIG_MAP, CONTROLLER_REVISION})
+SCALERS = frozenset({HPA, SCALED_OBJECT})
+
+
+class Writer(Protocol):
+    """The part of `cluster.Cluster` that applying uses."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None: ...
+
+    async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json: ...
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> bool: ...
+
+
+class Cache(Protocol):
+    """The part of `store.Store` that applying uses: what was written is known at once."""
+
+    def put(self, kind: Kind, obj: Json) -> Key | None: ...
+
+    def remove(self, kind: Kind, obj: Json) -> Key | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An object that is not as wanted, and why. `terminal`: the same again would fail again."""
+
+    kind: Kind
+    name: str
+    reason: Reason
+    message: str
+    terminal: bool = False
+
+
+@dataclass(slots=True)
+class Applied:
+    """What happened: objects written and deleted, as `apply ConfigMap/x`, and what failed."""
+
+    writes: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+
+class Applier:
+    """Writes the objects of one service after the other."""
+
+    def __init__(self, writer: Writer, cache: Cache, contest: Contest) -> None:
+        self._writer = writer
+        self._cache = cache
+        self._contest = contest
+
+    async def apply(
+        self, key: Key, uid: str, wanted: Sequence[Child], seen: Sequence[Seen]
+    ) -> Applied:
+        """Bring the children of `key` to `wanted`; owned objects not wanted are deleted.
+
+        Raises `errors.Busy` (and LeaseLost) when the API server cannot be used now.
+        """
+        done = Applied()
+        owned = {(s.kind, s.name): s for s in seen if s.kind in OWNED}
+        leftovers = [s for at, s in owned.items() if at not in {(c.kind, c.name) for c in wanted}]
+        for left in leftovers:  # two scalers on one Deployment would fight: the old one goes first
+            if left.kind in SCALERS:
+                await self._guarded(done, left.kind, left.name, self._delete(key, left, done))
+        for child in wanted:
+            present = owned.get((child.kind, child.name))
+            step = self._one(key, uid, child, present, done)
+            await self._guarded(done, child.kind, child.name, step)
+        for left in leftovers:
+            if left.kind not in SCALERS:
+                await self._guarded(done, left.kind, left.name, self._delete(key, left, done))
+        return done
+
+    async def _guarded(self, done: Applied, kind: Kind, name: str, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except (Invalid, Forbidden, Conflict, NotFound) as error:
+            done.troubles.append(
+                Trouble(
+                    kind,
+                    name,
+                    Reason.APPLY_FAILED,
+                    f"{kind} {name}: {error}",
+                    terminal=isinstance(error, Invalid),
+                )
+            )
+
+    async def _one(
+        self, key: Key, uid: str, child: Child, present: Seen | None, done: Applied
+    ) -> None:
+        seen = present.body if present is not None else None
+        if seen is None:
+            seen = await self._writer.get(child.kind, key.namespace, child.name)
+            if seen is not None and not _owned_by(seen, uid) and not _orphaned(seen):
+                done.troubles.append(_taken(child, seen))
+                return
+        if seen is None:
+            await self._create(child, done)
+        elif not difference(child.body, seen):
+            self._cache.put(child.kind, seen)
+        elif child.kind in IMMUTABLE and not _same_content(child.body, seen):
+            await self._delete(key, Seen(child.kind, seen), done)
+            await self._create(child, done)
+        else:
+            await self._repair(child, seen, done)
+
+    async def _create(self, child: Child, done: Applied) -> None:
+        """Without force: an object that appeared meanwhile in this name is not ours to change."""
+        try:
+            made = await self._writer.apply(child.kind, child.body, force=False)
+        except Conflict as error:
+            done.troubles.append(
+                Trouble(
+                    child.kind,
+                    child.name,
+                    Reason.NAME_TAKEN,
+                    f"{child.kind} {child.name} appeared meanwhile and has another owner: {error}",
+                )
+            )
+            return
+        self._cache.put(child.kind, made)
+        done.writes.append(f"create {child.kind}/{child.name}")
+
+    async def _repair(self, child: Child, seen: Json, done: Applied) -> None:
+        identity = f"{child.kind}/{seen['metadata'].get('uid')}"
+        applied = digest(child.body)
+        where = difference(child.body, seen)
+        if self._contest.futile(identity, applied, _version(seen)) or not self._contest.calm(
+            identity
+        ):
+            done.troubles.append(_contested(child, where))
+            return
+        made = await self._writer.apply(child.kind, child.body, force=True)
+        self._contest.repaired(identity)
+        self._cache.put(child.kind, made)
+        done.writes.append(f"apply {child.kind}/{child.name} ({where})")
+        if left := difference(child.body, made):
+            self._contest.unmoved(identity, applied, _version(made))
+            done.troubles.append(_contested(child, left))
+
+    async def _delete(self, key: Key, seen: Seen, done: Applied) -> None:
+        metadata = seen.body["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return
+        uid = str(metadata.get("uid"))
+        if await self._writer.delete(seen.kind, key.namespace, seen.name, uid=uid):
+            done.writes.append(f"delete {seen.kind}/{seen.name}")
+        self._cache.remove(seen.kind, seen.body)
+        self._contest.forget(f"{seen.kind}/{uid}")
+
+
+def _owned_by(seen: Json, uid: str) -> bool:
+    return any(o.get("uid") == uid for o in seen["metadata"].get("ownerReferences") or [])
+
+
+def _orphaned(seen: Json) -> bool:
+    """Once applied by us and owned by nobody now: its CR was deleted without its children."""
+    owners = seen["metadata"].get("ownerReferences") or []
+    return own_fields(seen) is not None and not any(owner.get("controller") for owner in owners)
+
+
+def _same_content(wanted: Json, seen: Json) -> bool:
+    return all(wanted.get(field) == seen.get(field) for field in ("data", "revision", "immutable"))
+
+
+def _version(seen: Json) -> str:
+    return str(seen["metadata"].get("resourceVersion"))
+
+
+def _taken(child: Child, seen: Json) -> Trouble:
+    owners = seen["metadata"].get("ownerReferences") or []
+    whose = f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else "nobody"
+    return Trouble(
+        child.kind,
+        child.name,
+        Reason.NAME_TAKEN,
+        f"{child.kind} {child.name} exists and is owned by {whose}; it is left as it is. "
+        "Delete it or rename the service.",
+    )
+
+
+def _contested(child: Child, where: str) -> Trouble:
+    return Trouble(
+        child.kind,
+        child.name,
+        Reason.CONTESTED,
+        f"{child.kind} {child.name}: {where} is changed by somebody else as soon as it is written",
+    )

@@ -1,0 +1,115 @@
+"""Whether an object already says what it is wanted to say.
+
+Pure. The wanted body holds only fields the operator owns; whatever others added is theirs. Two
+things make a difference: a wanted field that is missing or has another value, and a field that the
+API server still books to our field manager though it is wanted no more. A server-side apply mends
+both. (No annotation could tell the second: KServe copies annotations to the pods.)
+"""
+
+import json
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.core import Json
+
+MERGE_KEYS = ("name", "uid", "mountPath")
+"""What identifies an item of a list that several writers may share; other lists are whole."""
+
+
+def holds(wanted: Json, seen: Json) -> bool:
+    """Whether `seen` has every field of `wanted` with its value, and no other field of ours."""
+    return not difference(wanted, seen)
+
+
+def difference(wanted: Json, seen: Json) -> str:
+    """Path of the first field that is not as wanted; empty if there is none."""
+    return first_difference(wanted, seen) or _surplus(own_fields(seen), wanted)
+
+
+def own_fields(seen: Json) -> Json | None:
+    """The fields booked to our manager (`fieldsV1`); None if it never applied the object."""
+    for entry in seen["metadata"].get("managedFields") or []:
+        ours = entry.get("manager") == names.FIELD_MANAGER
+        if ours and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return dict(entry.get("fieldsV1") or {})
+    return None
+
+
+def first_difference(wanted: Any, seen: Any, path: str = "") -> str:
+    """Path of the first field of `wanted` that `seen` lacks or has otherwise; empty if none."""
+    if isinstance(wanted, dict) and isinstance(seen, dict):
+        for key, value in wanted.items():
+            at = f"{path}.{key}" if path else key
+            if found := first_difference(value, seen.get(key), at):
+                return found
+        return ""
+    if isinstance(wanted, list) and isinstance(seen, list):
+        for index, (item, other) in enumerate(_pairs(wanted, seen)):
+            if found := first_difference(item, other, f"{path}[{index}]"):
+                return found
+        whole = _merge_key(wanted) is None
+        return path if whole and len(wanted) != len(seen) else ""
+    same = wanted == seen and isinstance(wanted, bool) == isinstance(seen, bool)
+    return "" if same else path or "."
+
+
+def _pairs(wanted: list[Any], seen: list[Any]) -> list[tuple[Any, Any]]:
+    """Items that belong together: by their key where they have one, else by place."""
+    key = _merge_key(wanted)
+    if key is None:
+        padded = [*seen, *[None] * (len(wanted) - len(seen))]
+        return list(zip(wanted, padded, strict=False))
+    theirs = {item.get(key): item for item in seen if isinstance(item, dict)}
+    return [(item, theirs.get(item[key])) for item in wanted]
+
+
+def _merge_key(items: list[Any]) -> str | None:
+    if not items or not all(isinstance(item, dict) for item in items):
+        return None
+    for key in MERGE_KEYS:
+        values = [item.get(key) for item in items]
+        if all(isinstance(v, str) for v in values) and len(set(values)) == len(values):
+            return key
+    return None
+
+
+def _surplus(fields: Json | None, wanted: Json) -> str:
+    """Path of the first booked field that is not in `wanted`.
+
+    `fieldsV1` spells a field `f:NAME`, an item of a list by its keys `k:{...}`, an item of a set
+    `v:VALUE`; `.` is the parent itself.
+    """
+    if fields is None:
+        return "managedFields"
+    return _first_surplus(fields, wanted, "")
+
+
+def _first_surplus(fields: Json, wanted: Any, path: str) -> str:
+    for step, below in fields.items():
+        kind, _, label = step.partition(":")
+        at = f"{path}.{label}" if path and kind == "f" else f"{path}[{label}]" if path else label
+        if kind == "f":
+            if not isinstance(wanted, dict) or label not in wanted:
+                return at
+            inner = wanted[label]
+        elif kind == "k":
+            inner = _by_keys(wanted, json.loads(label))
+            if inner is None:
+                return at
+        elif kind == "v":
+            if not isinstance(wanted, list) or json.loads(label) not in wanted:
+                return at
+            continue
+        else:
+            continue
+        if below and (found := _first_surplus(below, inner, at)):
+            return found
+    return ""
+
+
+def _by_keys(items: Any, keys: Json) -> Any:
+    """The item with these keys; a key the wanted item lacks is one the API server filled in."""
+    for item in items if isinstance(items, list) else []:
+        if isinstance(item, dict) and all(item.get(k, v) == v for k, v in keys.items()):
+            return item
+    return None

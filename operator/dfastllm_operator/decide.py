@@ -1,0 +1,113 @@
+"""What should be there: which revision in which slot, and what stands in the way.
+
+Pure: spec, status, observed objects in, `Plan` out. It renders nothing and reaches nothing. Today
+there is one slot and KServe's rolling update; a canary adds a second placement, not a new design.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dfastllm_operator import names
+from dfastllm_operator.api import Spec, with_pod_inputs
+from dfastllm_operator.conditions import Reason
+from dfastllm_operator.core import Placement, Revision
+from dfastllm_operator.errors import Refuse
+from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, POD
+from dfastllm_operator.observe import Observed
+from dfastllm_operator.resources.pods import CURRENT
+from dfastllm_operator.revision import from_record, new_revision, revision_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decision.
+
+    `placements` is empty while nothing good was ever configured. `spec` is the present spec, with
+    the pod-affecting fields of the last good revision where the present ones cannot be used.
+    `problem` says why they cannot. `kept` are older revisions that pods may still need.
+    """
+
+    spec: Spec
+    placements: tuple[Placement, ...]
+    kept: tuple[Revision, ...]
+    problem: Refuse | None = None
+
+    @property
+    def serving(self) -> str:
+        return self.placements[0].slot if self.placements else names.SLOTS[0]
+
+
+def decide(observed: Observed) -> Plan:
+    """Choose the revision of the slot; see `Plan`."""
+    spec = observed.service.spec
+    recorded = recorded_revisions(observed)
+    problem = _problem(observed, recorded)
+    revision = _wanted(observed, recorded, problem)
+    if revision is None:
+        return Plan(spec=spec, placements=(), kept=(), problem=problem)
+    if problem is not None:
+        spec = with_pod_inputs(spec, revision.inputs)
+    slot = str(observed.status.get("slot") or names.SLOTS[0])
+    used = _hashes_in_use(observed)
+    kept = tuple(recorded[h] for h in sorted(used) if h in recorded and h != revision.hash)
+    return Plan(
+        spec=spec,
+        placements=(Placement(slot=slot, revision=revision, weight=100),),
+        kept=kept,
+        problem=problem,
+    )
+
+
+def recorded_revisions(observed: Observed) -> dict[str, Revision]:
+    """Revisions whose record is in the cluster, by hash; records nobody can read are left out."""
+    found: dict[str, Revision] = {}
+    for seen in observed.of(CONTROLLER_REVISION):
+        try:
+            revision = from_record(seen.body.get("data") or {})
+        except (KeyError, TypeError, ValueError):
+            continue
+        found[revision.hash] = revision
+    return found
+
+
+def _problem(observed: Observed, recorded: Mapping[str, Revision]) -> Refuse | None:
+    if observed.secrets_missing:
+        field, name = observed.secrets_missing[0]
+        return Refuse(
+            Reason.SECRET_NOT_FOUND,
+            f"{field}: there is no Secret {name!r} in namespace {observed.service.namespace}; "
+            "create it or name another.",
+        )
+    namespace = observed.service.namespace
+    if len(namespace) > names.LONGEST_NAMESPACE:
+        return Refuse(
+            Reason.INVALID_SPEC,
+            f"metadata.namespace: {namespace!r} has {len(namespace)} characters; KServe makes a "
+            f"host name of it that leaves room for {names.LONGEST_NAMESPACE}.",
+        )
+    if revision_hash(observed.service.spec) in recorded:
+        return None  # sized when it was recorded; a table that knows less now changes nothing
+    return observed.unsized
+
+
+def _wanted(
+    observed: Observed, recorded: Mapping[str, Revision], problem: Refuse | None
+) -> Revision | None:
+    if problem is not None:
+        return recorded.get(str(observed.status.get("updatedRevision")))
+    present = revision_hash(observed.service.spec)
+    if present in recorded:
+        return recorded[present]
+    assert observed.resolved is not None, "sized, or there would be a problem"
+    return new_revision(observed.service.spec, observed.resolved, CURRENT)
+
+
+def _hashes_in_use(observed: Observed) -> set[str]:
+    """Revisions that pods run, or may be started with again while KServe has not caught up."""
+    used = {str(observed.status.get("revision")), str(observed.status.get("updatedRevision"))}
+    for seen in observed.of(POD):
+        used.add(str((seen.body["metadata"].get("labels") or {}).get(names.REVISION_LABEL)))
+    for seen in observed.of(DEPLOYMENT):
+        template = seen.body.get("spec", {}).get("template", {}).get("metadata", {})
+        used.add(str((template.get("labels") or {}).get(names.REVISION_LABEL)))
+    return used

@@ -1,0 +1,133 @@
+"""Everything a decision needs, read once: the CR, its objects, what it names, what the cluster has.
+
+The only place of the reconcile path that reads. Objects come from the watch-fed store, so a look at
+a settled service costs no request.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dfastllm_operator.api import DFastLLMService, Spec, parse
+from dfastllm_operator.core import Json, Key, Platform, Resolved, Seen
+from dfastllm_operator.errors import Refuse
+from dfastllm_operator.kinds import OWNED, SECRET, Kind
+from dfastllm_operator.sizing import HubConfig, Sizing, resources_of, size
+from dfastllm_operator.sizing.known import needs_hub
+
+
+class Reader(Protocol):
+    """The part of `cluster.Cluster` that observing uses."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None: ...
+
+
+class Objects(Protocol):
+    """The part of `store.Store` that observing uses."""
+
+    def children(self, key: Key) -> list[Seen]: ...
+
+    def rival(self, key: Key) -> Key | None: ...
+
+
+class Hub(Protocol):
+    """Where a model's config.json is read."""
+
+    async def config(self, repository: str, revision: str | None) -> HubConfig | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The world as one reconcile sees it.
+
+    `seen` are objects owned by the CR and what KServe made of them. `unsized` says why the model
+    has no size; `sizing` and `resolved` are set otherwise. `rival` is an older service with the
+    same hostname.
+    """
+
+    service: DFastLLMService
+    raw: Json
+    seen: tuple[Seen, ...]
+    platform: Platform
+    secrets_missing: tuple[tuple[str, str], ...] = ()
+    sizing: Sizing | None = None
+    resolved: Resolved | None = None
+    unsized: Refuse | None = None
+    rival: Key | None = None
+
+    @property
+    def status(self) -> Mapping[str, object]:
+        """The status as it was last written, empty at first."""
+        return self.raw.get("status") or {}
+
+    def seeing(self, children: Iterable[Seen]) -> "Observed":
+        """The same look with the children as they are by now."""
+        mine = tuple(s for s in children if _ours(s, self.service.uid))
+        return replace(self, seen=mine)
+
+    def of(self, kind: Kind) -> list[Seen]:
+        return [seen for seen in self.seen if seen.kind == kind]
+
+    def owned(self, kind: Kind, name: str) -> Seen | None:
+        for seen in self.of(kind):
+            if seen.name == name:
+                return seen
+        return None
+
+
+async def observe(
+    raw: Json, platform: Platform, objects: Objects, reader: Reader, hub: Hub
+) -> Observed:
+    """Read what the service `raw` needs. Raises Refuse("InvalidSpec") when it cannot be parsed."""
+    service = parse(raw)
+    sizing, unsized = await _sized(service.spec, hub)
+    resolved = None
+    if sizing is not None:
+        requests, limits = resources_of(service.spec, sizing)
+        image = service.spec.image or platform.server_image
+        resolved = Resolved(image=image, requests=requests, limits=limits)
+    return Observed(
+        service=service,
+        raw=raw,
+        seen=tuple(s for s in objects.children(service.key) if _ours(s, service.uid)),
+        platform=platform,
+        secrets_missing=await _missing_secrets(service, reader),
+        sizing=sizing,
+        resolved=resolved,
+        unsized=unsized,
+        rival=objects.rival(service.key),
+    )
+
+
+async def _sized(spec: Spec, hub: Hub) -> tuple[Sizing | None, Refuse | None]:
+    try:
+        found = await hub.config(*wanted) if (wanted := needs_hub(spec)) else None
+        return size(spec, found), None
+    except Refuse as refused:
+        return None, refused
+
+
+async def _missing_secrets(service: DFastLLMService, reader: Reader) -> tuple[tuple[str, str], ...]:
+    missing = []
+    for field, name in secret_references(service.spec):
+        if await reader.get(SECRET, service.namespace, name) is None:
+            missing.append((field, name))
+    return tuple(missing)
+
+
+def secret_references(spec: Spec) -> list[tuple[str, str]]:
+    """Secrets the spec names that must exist before a pod starts, as (field, name)."""
+    found = []
+    if spec.auth is not None and spec.auth.api_keys_secret_ref is not None:
+        found.append(("auth.apiKeysSecretRef", spec.auth.api_keys_secret_ref.name))
+    if spec.model.storage_secret_ref is not None:
+        found.append(("model.storageSecretRef", spec.model.storage_secret_ref.name))
+    return found
+
+
+def _ours(seen: Seen, uid: str) -> bool:
+    """Written by us for this very CR, or made by KServe from something that is."""
+    if seen.kind not in OWNED:
+        return True
+    owners = seen.body["metadata"].get("ownerReferences") or []
+    return any(owner.get("uid") == uid for owner in owners)

@@ -1,0 +1,219 @@
+"""The spine: observe, decide, render, apply, say how it is.
+
+Level-triggered: every event of a service or of anything it owns comes to the same function, which
+looks at all there is and does what is missing. Nothing it needs is remembered between two calls
+that a restart would miss.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from dfastllm_operator.announce import events
+from dfastllm_operator.apply import Applied, Applier
+from dfastllm_operator.census import Census
+from dfastllm_operator.cluster import Cluster
+from dfastllm_operator.conditions import Reason
+from dfastllm_operator.contest import Contest
+from dfastllm_operator.core import Child, Json, Key, Platform
+from dfastllm_operator.decide import Plan, decide
+from dfastllm_operator.errors import Conflict, Forbidden, Invalid, NotFound, Refuse
+from dfastllm_operator.judge import Situation
+from dfastllm_operator.kinds import EVENT, HTTP_ROUTE, SERVICE_RESOURCE
+from dfastllm_operator.observe import Hub, Observed, observe
+from dfastllm_operator.render import render
+from dfastllm_operator.rollout import rollout
+from dfastllm_operator.status import compose, refused
+from dfastllm_operator.store import Store
+
+logger = structlog.get_logger("reconcile")
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """Brings one service at a time to what its spec asks for.
+
+    `platform` is asked anew at each call, since CRDs come and go. `recheck_s` is the pace of
+    looking again at what no watch reports: a Secret, a hub, a name that is taken. `clock` is the
+    time of day.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        hub: Hub,
+        platform: Callable[[], Platform],
+        census: Census,
+        *,
+        reporter: str,
+        recheck_s: float = 15.0,
+        clock: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._hub = hub
+        self._platform = platform
+        self._census = census
+        self._reporter = reporter
+        self._recheck_s = recheck_s
+        self._clock = clock
+        self._applier = Applier(cluster, store, Contest(time.monotonic))
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One look at `key`. Returns after how many seconds to look again, None: when woken.
+
+        Raises `errors.ApiError` when the API server cannot be used; the queue tries again.
+        """
+        raw = self._store.service(key)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            self._census.forget(key)
+            return None
+        try:
+            observed = await observe(raw, self._platform(), self._store, self._cluster, self._hub)
+        except Refuse as problem:
+            status = refused(raw, Reason.named(problem.reason), problem.message, self._now())
+            await self._report(raw, status)
+            return None
+        plan = decide(observed)
+        try:
+            applied = await self._carry_out(observed, plan)
+        except Refuse as problem:  # the record of a newer operator
+            plan, applied = replace(plan, problem=problem), Applied()
+        return await self._conclude(observed, plan, applied)
+
+    async def _carry_out(self, observed: Observed, plan: Plan) -> Applied:
+        service = observed.service
+        if service.spec.paused or (not plan.placements and plan.problem is not None):
+            return Applied()
+        wanted = wanted_children(observed, plan)
+        return await self._applier.apply(service.key, service.uid, wanted, observed.seen)
+
+    async def _conclude(self, observed: Observed, plan: Plan, applied: Applied) -> float | None:
+        """Status, Events, one log line if something changed, and when to look again."""
+        if applied.writes:  # judge what is there now, not what was there before the writes
+            children = self._store.children(observed.service.key)
+            observed = observed.seeing(children)
+        deadline = self._deadline(observed, plan)
+        now = self._clock()
+        situation = Situation(
+            observed=observed,
+            plan=plan,
+            rollout=rollout(observed, plan),
+            troubles=tuple(applied.troubles),
+            overdue=deadline is not None and now >= deadline,
+        )
+        status = compose(situation, self._now())
+        await self._report(observed.raw, status, applied)
+        if _waits_for_others(situation):
+            return self._recheck_s
+        if deadline is not None and not situation.rollout.complete and now < deadline:
+            return (deadline - now).total_seconds() + 1.0
+        return None
+
+    async def _report(self, raw: Json, status: Json, applied: Applied | None = None) -> None:
+        key = Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        self._census.note(key, status["phase"])
+        changed = status != (raw.get("status") or {})
+        if changed:
+            for event in events(raw, status, self._now(), self._reporter):
+                await self._announce(event)
+            await self._write_status(raw, status)
+        if changed or (applied is not None and applied.writes):
+            logger.info(
+                "reconciled",
+                service=str(key),
+                generation=raw["metadata"].get("generation"),
+                phase=status["phase"],
+                revision=status.get("updatedRevision"),
+                writes=applied.writes if applied is not None else [],
+                trouble=[t.message for t in applied.troubles] if applied is not None else [],
+            )
+
+    async def _write_status(self, raw: Json, status: Json) -> None:
+        """A CR deleted meanwhile needs no status; one changed meanwhile is looked at again."""
+        try:
+            written = await self._cluster.apply_status(SERVICE_RESOURCE, _status_body(raw, status))
+        except NotFound:
+            return
+        self._store.put(SERVICE_RESOURCE, written)
+
+    async def _announce(self, event: Json) -> None:
+        try:
+            await self._cluster.create(EVENT, event)
+        except Conflict:
+            logger.debug("told already", name=event["metadata"]["name"])
+        except (Forbidden, Invalid, NotFound) as error:
+            logger.warning("event not written", reason=event["reason"], error=str(error))
+
+    def _deadline(self, observed: Observed, plan: Plan) -> datetime | None:
+        """When the present rollout is overdue; from the stored time, so a restart changes nothing.
+
+        The first look, before anything is stored, counts from now.
+        """
+        if not plan.placements:
+            return None
+        old = observed.status
+        started = self._clock()
+        if old.get("updatedRevision") == plan.placements[0].revision.hash:
+            started = _parsed(old.get("updateStarted")) or started
+        return started + timedelta(seconds=plan.spec.startup_timeout_s)
+
+    def _now(self) -> str:
+        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
+    """The rendered objects, less what this cluster cannot have."""
+    service = observed.service.with_spec(plan.spec)
+    rendered = render(
+        service,
+        plan.placements,
+        observed.platform,
+        serving=plan.serving,
+        kept=plan.kept,
+    )
+    return [
+        child
+        for child in rendered
+        if observed.platform.serves(child.kind)
+        and not (child.kind == HTTP_ROUTE and observed.rival is not None)
+    ]
+
+
+def _waits_for_others(situation: Situation) -> bool:
+    return (
+        situation.plan.problem is not None
+        or situation.observed.rival is not None
+        or bool(situation.troubles)
+    )
+
+
+def _status_body(raw: Json, status: Json) -> Json:
+    """Bound to the object that was looked at: a CR of the same name made meanwhile is another."""
+    metadata = raw["metadata"]
+    return {
+        "apiVersion": SERVICE_RESOURCE.api_version,
+        "kind": SERVICE_RESOURCE.kind,
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "status": status,
+    }
+
+
+def _parsed(text: Any) -> datetime | None:
+    try:
+        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None

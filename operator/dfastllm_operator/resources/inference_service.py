@@ -1,0 +1,75 @@
+"""The InferenceService of a slot: what KServe makes Deployment and pods from."""
+
+from dfastllm_operator import names
+from dfastllm_operator.api import DFastLLMService
+from dfastllm_operator.api.scaling import ScalerType
+from dfastllm_operator.core import Child, Json, Placement, Platform
+from dfastllm_operator.kinds import INFERENCE_SERVICE
+from dfastllm_operator.resources.metadata import child
+from dfastllm_operator.resources.pod import RenderedPod
+from dfastllm_operator.resources.pod_v1 import VISIBILITY
+from dfastllm_operator.resources.route import own_gateway
+
+CONTAINER = "kserve-container"
+DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
+AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
+
+
+def inference_service(
+    service: DFastLLMService,
+    placement: Placement,
+    pod: RenderedPod,
+    platform: Platform,
+    *,
+    replicas: int,
+) -> Child:
+    """`replicas` counts only without a scaler.
+
+    KServe copies the labels and annotations of this object into the pod's template. What of them
+    may change without a restart is fixed in the pod's own labels. The autoscaler class cannot be:
+    KServe reads it from the Deployment, which is labelled and annotated as its pods are.
+    """
+    fixed = service.spec.autoscaling.type == ScalerType.NONE
+    annotations = {
+        DEPLOYMENT_MODE: "Standard",
+        AUTOSCALER_CLASS: "none" if fixed else "external",
+    }
+    predictor: Json = {
+        **_server(pod, platform),
+        **pod.spec,
+        "labels": pod.labels,
+        "annotations": {**pod.annotations, **annotations},
+        "timeout": service.spec.ingress.timeout_s,
+        "deploymentStrategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        },
+    }
+    if fixed:
+        predictor["minReplicas"] = replicas
+    labels = {names.REVISION_LABEL: placement.revision.hash}
+    kserve_route = service.spec.ingress.enabled and own_gateway(service.spec, platform) is None
+    if not kserve_route:
+        labels[VISIBILITY] = "cluster-local"
+    return child(
+        service,
+        INFERENCE_SERVICE,
+        names.inference_service(service.name, service.namespace, placement.slot),
+        {"spec": {"predictor": predictor}},
+        labels=labels,
+        annotations=annotations,
+    )
+
+
+def _server(pod: RenderedPod, platform: Platform) -> Json:
+    """A model without an address is a multi-model server to KServe; so it is a plain container."""
+    if pod.storage_uri is None:
+        return {"containers": [{"name": CONTAINER, **pod.container}]}
+    return {
+        "model": {
+            "modelFormat": {"name": pod.model_format},
+            "runtime": platform.runtime,
+            "storageUri": pod.storage_uri,
+            **pod.container,
+        }
+    }

@@ -1,0 +1,25 @@
+"""A rendered pod: all that a change of restarts the pods of a service."""
+
+from dataclasses import dataclass
+
+from dfastllm_operator.core import Json
+
+CONFIG_DIRECTORY = "/etc/dfastllm"
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPod:
+    """`spec` has the fields of a pod, `container` those of the server's container but its name.
+
+    `config` is the content of the server's configuration file, `storage_uri` where KServe fetches
+    the model from (None: it is in the image).
+    """
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    spec: Json
+    container: Json
+    config: Json
+    storage_uri: str | None
+    model_format: str

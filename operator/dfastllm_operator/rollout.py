@@ -1,0 +1,89 @@
+"""How far the pods are: the numbers of the Deployment that KServe made for a slot.
+
+Pure. KServe's own conditions do not tell an old replica from a new one (a spec change leaves Ready
+True during the whole rollout), so the revision label of the pod template is compared too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.core import Json
+from dfastllm_operator.decide import Plan
+from dfastllm_operator.kinds import DEPLOYMENT, POD
+from dfastllm_operator.observe import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Replicas of the serving slot.
+
+    `exists`: KServe has made the Deployment. `complete`: every wanted replica runs the wanted
+    revision and is available, and no other is left. `failure` is the Deployment's own complaint
+    (a quota, mostly).
+    """
+
+    exists: bool = False
+    complete: bool = False
+    wanted: int = 0
+    replicas: int = 0
+    ready: int = 0
+    updated: int = 0
+    failure: str = ""
+    pods: tuple[Json, ...] = ()
+
+
+def rollout(observed: Observed, plan: Plan) -> Rollout:
+    """Read the Deployment and the pods of the plan's serving slot."""
+    service = observed.service
+    name = names.predictor(service.name, service.namespace, plan.serving)
+    body = next((s.body for s in observed.of(DEPLOYMENT) if s.name == name), None)
+    if body is None or not plan.placements:
+        return Rollout(wanted=observed.service.spec.replicas.min)
+    status: dict[str, Any] = body.get("status") or {}
+    wanted = _wanted(observed, body)
+    revision = plan.placements[0].revision.hash
+    return Rollout(
+        exists=True,
+        complete=_complete(body, wanted, revision),
+        wanted=wanted,
+        replicas=int(status.get("replicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        updated=int(status.get("updatedReplicas") or 0),
+        failure=_failure(status),
+        pods=tuple(pod.body for pod in observed.of(POD)),
+    )
+
+
+def _wanted(observed: Observed, deployment: Json) -> int:
+    """Fixed replicas are the spec's; under a scaler the Deployment's number is the truth."""
+    if observed.service.spec.autoscaling.type == "none":
+        return observed.service.spec.replicas.min
+    return int((deployment.get("spec") or {}).get("replicas") or 0)
+
+
+def _complete(deployment: Json, wanted: int, revision: str) -> bool:
+    status = deployment.get("status") or {}
+    spec = deployment.get("spec") or {}
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    current = int(status.get("observedGeneration") or 0) >= int(
+        deployment["metadata"].get("generation") or 0
+    )
+    counts = [
+        int(spec.get("replicas") or 0),
+        int(status.get("replicas") or 0),
+        int(status.get("updatedReplicas") or 0),
+        int(status.get("availableReplicas") or 0),
+    ]
+    return (
+        current
+        and labels.get(names.REVISION_LABEL) == revision
+        and all(count == wanted for count in counts)
+    )
+
+
+def _failure(status: dict[str, Any]) -> str:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return str(condition.get("message") or condition.get("reason"))
+    return ""

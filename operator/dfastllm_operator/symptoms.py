@@ -1,0 +1,123 @@
+"""Why a replica is not ready, read from its pod as an on-call engineer would read it.
+
+Pure. The most telling symptom of all pods wins, so that one line of status says what to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dfastllm_operator.conditions import Reason
+from dfastllm_operator.core import Json
+
+INITIALIZER = "storage-initializer"
+PULL_FAILURES = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+OUT_OF_MEMORY = "OOMKilled"
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """One reason and its sentence. `fatal`: waiting alone will not help."""
+
+    reason: Reason
+    message: str
+    fatal: bool = False
+
+
+ORDER = (
+    Reason.OUT_OF_MEMORY,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.DOWNLOAD_FAILED,
+    Reason.LOAD_FAILED,
+    Reason.GPU_UNAVAILABLE,
+    Reason.UNSCHEDULABLE,
+    Reason.LOADING,
+)
+
+
+def worst(pods: Iterable[Json]) -> Symptom | None:
+    """The most telling symptom of the pods that are not ready; None if all are."""
+    found = [symptom for pod in pods if (symptom := of_pod(pod)) is not None]
+    return min(found, key=lambda s: ORDER.index(s.reason), default=None)
+
+
+def of_pod(pod: Json) -> Symptom | None:
+    """What keeps this pod from being ready; None if it is ready or on its way out."""
+    status = pod.get("status") or {}
+    name = pod["metadata"]["name"]
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    if pod["metadata"].get("deletionTimestamp") or _true(conditions.get("Ready")):
+        return None
+    scheduled = conditions.get("PodScheduled") or {}
+    if scheduled.get("status") == "False":
+        return _unscheduled(name, str(scheduled.get("message") or "no node fits"))
+    return (
+        _of_containers(name, status.get("initContainerStatuses") or [])
+        or _of_containers(name, status.get("containerStatuses") or [])
+        or Symptom(Reason.LOADING, f"Pod {name} is starting or loads the model.")
+    )
+
+
+def _unscheduled(name: str, message: str) -> Symptom:
+    if ".com/gpu" in message or "/gpu" in message:
+        return Symptom(Reason.GPU_UNAVAILABLE, f"Pod {name} waits for a GPU: {message}")
+    return Symptom(Reason.UNSCHEDULABLE, f"Pod {name} cannot be placed: {message}")
+
+
+def _of_containers(pod: str, statuses: Sequence[Json]) -> Symptom | None:
+    for status in statuses:
+        if status.get("ready"):
+            continue
+        if symptom := _of_container(pod, status):
+            return symptom
+    return None
+
+
+def _of_container(pod: str, status: Json) -> Symptom | None:
+    name = str(status.get("name"))
+    waiting = _state(status, "state", "waiting")
+    reason = str(waiting.get("reason") or "")
+    if reason in PULL_FAILURES:
+        text = waiting.get("message") or reason
+        image = status.get("image")
+        return Symptom(
+            Reason.IMAGE_PULL_FAILED, f"Pod {pod} cannot pull {image}: {text}", fatal=True
+        )
+    ended = _state(status, "state", "terminated") or _state(status, "lastState", "terminated")
+    if not ended or (ended.get("exitCode") == 0 and name == INITIALIZER):
+        return None
+    return _of_end(pod, name, ended)
+
+
+def _of_end(pod: str, name: str, ended: dict[str, Any]) -> Symptom:
+    said = str(ended.get("message") or "").strip().splitlines()
+    detail = f": {said[-1]}" if said else ""
+    if ended.get("reason") == OUT_OF_MEMORY:
+        return Symptom(
+            Reason.OUT_OF_MEMORY,
+            f"Container {name} of pod {pod} was killed at its memory limit; raise "
+            "resources.limits.memory or lower engine.maxRunningRequests.",
+            fatal=True,
+        )
+    if name == INITIALIZER:
+        return Symptom(
+            Reason.DOWNLOAD_FAILED,
+            f"Pod {pod} could not fetch the model (exit code {ended.get('exitCode')}){detail}",
+            fatal=True,
+        )
+    return Symptom(
+        Reason.LOAD_FAILED,
+        f"Container {name} of pod {pod} ended with exit code {ended.get('exitCode')}"
+        f"{detail}. Its log says why: kubectl logs {pod} -c {name} --previous",
+        fatal=True,
+    )
+
+
+def _state(status: Json, which: str, state: str) -> dict[str, Any]:
+    return dict((status.get(which) or {}).get(state) or {})
+
+
+def _true(condition: Json | None) -> bool:
+    return condition is not None and condition.get("status") == "True"

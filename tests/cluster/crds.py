@@ -1,0 +1,46 @@
+"""Custom resource definitions by the name of the project they come from."""
+
+from pathlib import Path
+from urllib.error import HTTPError
+
+from cluster.controlplane import ControlPlane
+from cluster.processes import until
+
+NAMES = ("gateway-api", "keda", "prometheus-operator", "kserve")  # the large one last
+
+
+def install(plane: ControlPlane, *names: str) -> None:
+    """Returns when the API server serves them."""
+    files = [file for name in names for file in sorted(plane.paths[name].iterdir())]
+    for file in files:
+        _apply(plane, file)
+    until(lambda: all(_served(plane, file) for file in files), f"CRDs of {', '.join(names)} served")
+
+
+def _served(plane: ControlPlane, file: Path) -> bool:
+    """By discovery: the definition itself, with its condition, is large."""
+    group, plural = _names(file)
+    try:
+        versions = plane.request(f"/apis/{group}")["versions"]
+        lists = [plane.request(f"/apis/{v['groupVersion']}")["resources"] for v in versions]
+    except HTTPError:  # not yet
+        return False
+    return any(resource["name"] == plural for resources in lists for resource in resources)
+
+
+def _apply(plane: ControlPlane, file: Path) -> None:
+    """As it is: KServe's are megabytes, which kubectl takes seconds to read and to check."""
+    group, plural = _names(file)
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}"
+    plane.request(
+        f"{path}?fieldManager=rig&force=true",
+        method="PATCH",
+        data=file.read_bytes(),
+        headers={"Content-Type": "application/apply-patch+yaml"},
+    )
+
+
+def _names(file: Path) -> tuple[str, str]:
+    """`serving.kserve.io_servingruntimes.yaml`: the group, and the plural."""
+    group, _, plural = file.stem.partition("_")
+    return group, plural

@@ -1,0 +1,232 @@
+"""DFastLLMServices in tests: made, edited, waited for, and compared by what became of them."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    EVENT,
+    INFERENCE_SERVICE,
+    OWNED,
+    POD,
+    SERVICE_RESOURCE,
+    Kind,
+)
+from support.kubeapi import Json, KubeApi
+from support.process import until
+
+DEADLINE_S = 60.0
+TINY = {"uri": "builtin://tiny"}
+# Set by the API server or by other controllers, and different in each run.
+NOT_COMPARED = frozenset(
+    {
+        "uid",
+        "resourceVersion",
+        "generation",
+        "observedGeneration",
+        "creationTimestamp",
+        "managedFields",
+        "lastTransitionTime",
+        "lastError",
+        "updateStarted",
+        "clusterIP",
+        "clusterIPs",
+    }
+)
+
+
+def service(name: str = "demo", **spec: Any) -> Json:
+    """The smallest one, with `spec` on top."""
+    return {"metadata": {"name": name}, "spec": {"model": TINY, **spec}}
+
+
+def condition(obj: Json | None, kind: str) -> Json:
+    """One condition of an object's status, with an empty status and reason if it has none."""
+    found = ((obj or {}).get("status") or {}).get("conditions") or []
+    none = {"status": "", "reason": "", "message": ""}
+    return next((c for c in found if c["type"] == kind), none)
+
+
+class Services:
+    """Those of one namespace."""
+
+    def __init__(
+        self, api: KubeApi, namespace: str, explain: Callable[[], str] = lambda: ""
+    ) -> None:
+        self.api = api
+        self.namespace = namespace
+        self._explain = explain
+
+    def create(self, name: str = "demo", **spec: Any) -> Json:
+        return self.api.create(SERVICE_RESOURCE, self.namespace, service(name, **spec))
+
+    def edit(self, name: str = "demo", **spec: Any) -> Json:
+        """By merge patch: None takes a field away."""
+        return self.api.merge(SERVICE_RESOURCE, self.namespace, name, {"spec": spec})
+
+    def get(self, name: str = "demo") -> Json:
+        return self.api.get(SERVICE_RESOURCE, self.namespace, name)
+
+    def delete(self, name: str = "demo") -> None:
+        self.api.delete(SERVICE_RESOURCE, self.namespace, name)
+
+    def every(self) -> list[Json]:
+        return self.api.list(SERVICE_RESOURCE, self.namespace)
+
+    def has(self, name: str) -> bool:
+        return self.api.find(SERVICE_RESOURCE, self.namespace, name) is not None
+
+    def wait(
+        self, kind: str, status: str, reason: str = "", name: str = "demo", within_s: float = 0
+    ) -> Json:
+        """The condition, once it is so for the generation that is there now."""
+        last: Json = {}
+
+        def so() -> bool:
+            nonlocal last
+            last = self.get(name)
+            found = condition(last, kind)
+            return (
+                found.get("observedGeneration") == last["metadata"]["generation"]
+                and found["status"] == status
+                and reason in ("", found["reason"])
+            )
+
+        try:
+            until(so, deadline_s=within_s or DEADLINE_S)
+        except AssertionError:
+            told = json.dumps(last, indent=1)
+            text = f"{name} never had {kind}={status} {reason}: {told}\n{self._explain()}"
+            raise AssertionError(text) from None
+        return condition(last, kind)
+
+    def ready(self, name: str = "demo", within_s: float = 0) -> Json:
+        """The service, once it serves what its spec asks for and nothing is left to do."""
+        self.wait("Progressing", "False", "Complete", name, within_s)
+        self.wait("Degraded", "False", "", name, within_s)
+        self.wait("Ready", "True", "", name, within_s)
+        return self.get(name)
+
+    def child(self, kind: Kind, name: str) -> Json | None:
+        return self.api.find(kind, self.namespace, name)
+
+    def inference_service(self, name: str = "demo", slot: str = "a") -> Json:
+        return self.api.get(
+            INFERENCE_SERVICE, self.namespace, names.inference_service(name, self.namespace, slot)
+        )
+
+    def deployment(self, name: str = "demo", slot: str = "a") -> Json:
+        return self.api.get(DEPLOYMENT, self.namespace, names.predictor(name, self.namespace, slot))
+
+    def owned(self, name: str = "demo") -> Iterator[tuple[Kind, Json]]:
+        """What the service owns and has, of every kind the operator writes."""
+        uid = self.get(name)["metadata"]["uid"]
+        for kind in OWNED:
+            for body in self.api.list(kind, self.namespace):
+                owners = body["metadata"].get("ownerReferences") or []
+                if any(owner["uid"] == uid for owner in owners):
+                    yield kind, body
+
+    def remains(self, objects: list[tuple[Kind, Json]]) -> list[str]:
+        """Which of these very objects are still there."""
+        found = [
+            (f"{kind} {body['metadata']['name']}", self.child(kind, body["metadata"]["name"]), body)
+            for kind, body in objects
+        ]
+        return [
+            what
+            for what, now, then in found
+            if now is not None and now["metadata"]["uid"] == then["metadata"]["uid"]
+        ]
+
+    def names_owned(self, name: str = "demo") -> set[tuple[str, str]]:
+        return {(str(kind), body["metadata"]["name"]) for kind, body in self.owned(name)}
+
+    def pods(self, name: str = "demo") -> list[Json]:
+        """Those that are not on their way out."""
+        found = self.api.list(POD, self.namespace, _selector(name))
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def pod_uids(self, name: str = "demo") -> set[str]:
+        return {pod["metadata"]["uid"] for pod in self.pods(name)}
+
+    def config(self, name: str = "demo") -> str:
+        """The file the wanted revision's pods read."""
+        revision = self.get(name)["status"]["updatedRevision"]
+        found = self.api.get(CONFIG_MAP, self.namespace, names.revision(name, revision))
+        return str(found["data"]["config.yaml"])
+
+    def events(self, name: str = "demo") -> list[Json]:
+        """Of the service itself, the oldest first."""
+        found = [
+            event
+            for event in self.api.list(EVENT, self.namespace)
+            if event["involvedObject"].get("kind") == SERVICE_RESOURCE.kind
+            and event["involvedObject"]["name"] == name
+        ]
+        return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
+
+    def end_state(self, name: str = "demo") -> Json:
+        """All that is there, without what differs between two runs that came to the same."""
+        state: Json = {
+            f"{kind} {body['metadata']['name']}": _without_status(body)
+            for kind, body in self.owned(name)
+        }
+        deployments = self.api.list(DEPLOYMENT, self.namespace, _selector(name))
+        state |= {f"Deployment {d['metadata']['name']}": _template(d) for d in deployments}
+        state["pods"] = dict(Counter(_revision_of(pod) for pod in self.pods(name)))
+        state["status"] = self.get(name).get("status")
+        text = json.dumps(_plain(state), sort_keys=True)
+        for given, general in ((name, "NAME"), (self.namespace, "NAMESPACE")):
+            text = re.sub(rf"(?<![a-z0-9]){re.escape(given)}(?![a-z0-9])", general, text)
+        return _as_json(text)
+
+    def settled(self, name: str = "demo") -> Json:
+        """The end state, once the service is ready and older revisions are gone."""
+        self.ready(name)
+        until(lambda: len(self.revisions(name)) == 1, "older revisions gone")
+        self.ready(name)
+        return self.end_state(name)
+
+    def revisions(self, name: str = "demo") -> set[str]:
+        """Hashes that something of the service is labelled with: pods, records, configurations."""
+        found = self.pods(name)
+        for kind in (CONTROLLER_REVISION, CONFIG_MAP):
+            found += self.api.list(kind, self.namespace, _selector(name))
+        return {_revision_of(body) for body in found}
+
+
+def _as_json(text: str) -> Json:
+    found: Json = json.loads(text)
+    return found
+
+
+def _selector(name: str) -> str:
+    return f"{names.SERVICE_LABEL}={names.label_value(name)}"
+
+
+def _revision_of(body: Json) -> str:
+    return str((body["metadata"].get("labels") or {}).get(names.REVISION_LABEL))
+
+
+def _without_status(body: Json) -> Json:
+    return {key: value for key, value in body.items() if key != "status"}
+
+
+def _template(deployment: Json) -> Json:
+    return {
+        "replicas": deployment["spec"]["replicas"],
+        "template": deployment["spec"]["template"],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if k not in NOT_COMPARED}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,84 @@
+from typing import Any
+
+from dfastllm_operator.announce import events
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def raw(*conditions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "demo", "namespace": "shop", "uid": "u-1"},
+        "status": {"conditions": list(conditions)},
+    }
+
+
+def condition(kind: str, status: str, reason: str, since: str = NOW) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": f"{reason}!",
+        "lastTransitionTime": since,
+    }
+
+
+def told(before: dict[str, Any], *after: dict[str, Any]) -> list[tuple[str, str]]:
+    found = events(before, {"conditions": list(after)}, NOW, "pod-1")
+    return [(event["type"], event["reason"]) for event in found]
+
+
+def test_becoming_ready_is_one_normal_event() -> None:
+    assert told(raw(), condition("Ready", "True", "Serving")) == [("Normal", "Serving")]
+
+
+def test_not_being_ready_at_first_is_no_event() -> None:
+    assert told(raw(), condition("Ready", "False", "Loading")) == []
+
+
+def test_starting_up_is_no_news_and_falling_back_to_it_is() -> None:
+    starting = condition("ModelReady", "False", "Loading")
+    assert told(raw(), starting) == []
+    assert told(raw(starting), condition("ModelReady", "True", "Loaded")) == []
+    loaded = raw(condition("ModelReady", "True", "Loaded"))
+    assert told(loaded, starting) == [("Warning", "Loading")]
+
+
+def test_a_part_that_recovers_is_told() -> None:
+    broken = raw(condition("ModelReady", "False", "ImagePullFailed"))
+    assert told(broken, condition("ModelReady", "True", "Loaded")) == [("Normal", "Loaded")]
+
+
+def test_losing_readiness_is_a_warning() -> None:
+    before = raw(condition("Ready", "True", "Serving"))
+    assert told(before, condition("Ready", "False", "OutOfMemory")) == [("Warning", "OutOfMemory")]
+
+
+def test_the_same_state_is_not_told_again() -> None:
+    state = condition("ConfigReady", "False", "SecretNotFound")
+    assert told(raw(state), state) == []
+
+
+def test_progress_and_the_unknown_are_not_told() -> None:
+    assert told(raw(), condition("Progressing", "True", "Creating")) == []
+    assert told(raw(), condition("ModelReady", "Unknown", "Blocked")) == []
+
+
+def test_a_part_that_is_well_from_the_start_is_not_told() -> None:
+    assert told(raw(), condition("ScalerReady", "True", "Fixed")) == []
+
+
+def test_degraded_is_bad_when_true() -> None:
+    assert told(raw(), condition("Degraded", "True", "Contested")) == [("Warning", "Contested")]
+    assert told(raw(), condition("Degraded", "True", "ImagePullFailed")) == [], "ModelReady tells"
+    before = raw(condition("Degraded", "True", "Contested"))
+    assert told(before, condition("Degraded", "False", "AsExpected")) == [("Normal", "AsExpected")]
+
+
+def test_the_name_follows_from_the_step_so_a_crash_cannot_tell_it_twice() -> None:
+    before = raw(condition("Ready", "True", "Serving", "2025-01-01T00:00:00Z"))
+    after = {"conditions": [condition("Ready", "False", "OutOfMemory", "2026-02-02T00:00:00Z")]}
+    again = {"conditions": [condition("Ready", "False", "OutOfMemory", "2026-02-02T00:00:09Z")]}
+    (first,) = events(before, after, NOW, "pod-1")
+    (second,) = events(before, again, "2026-02-02T00:00:09Z", "pod-2")
+    assert first["metadata"]["name"] == second["metadata"]["name"]
+    assert first["involvedObject"]["uid"] == "u-1"

@@ -1,0 +1,164 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfastllm_operator.crwatch import CustomResourceWatch, Patience
+from support.scripted_api import (
+    Asked,
+    ScriptedApi,
+    Status,
+    Stream,
+    listed,
+    made,
+    run,
+    until,
+)
+
+GROUP = "/apis/dfastllm.io/v1alpha1"
+PATH = f"{GROUP}/namespaces/ns/dfastllmservices"
+PATIENCE = Patience(
+    request_s=2.0,
+    connect_s=1.0,
+    stream_s=30.0,
+    inactivity_s=5.0,
+    outage_s=0.2,
+    longest_wait_s=0.05,
+)
+Body = Callable[[ScriptedApi, CustomResourceWatch, list[tuple[str, str]]], Awaitable[None]]
+
+
+def group(name: str, version: str) -> Any:
+    served = {"version": version, "groupVersion": f"{name}/{version}"}
+    return {"name": name, "versions": [served], "preferredVersion": served}
+
+
+def resources(plural: str, kind: str, namespaced: bool) -> Any:
+    verbs = ["get", "list", "watch", "patch"]
+    singular = kind.lower()
+    return {
+        "resources": [
+            {
+                "name": plural,
+                "singularName": singular,
+                "kind": kind,
+                "namespaced": namespaced,
+                "verbs": verbs,
+            }
+        ]
+    }
+
+
+def discovery(api: ScriptedApi) -> None:
+    """What kopf wants to see, whether it uses it or not."""
+    crds = "apiextensions.k8s.io"
+    api.on("GET", "/api", {"versions": ["v1"]})
+    api.on("GET", "/apis", {"groups": [group("dfastllm.io", "v1alpha1"), group(crds, "v1")]})
+    api.on("GET", "/api/v1", resources("namespaces", "Namespace", False))
+    crd = resources("customresourcedefinitions", "CustomResourceDefinition", False)
+    api.on("GET", f"/apis/{crds}/v1", crd)
+    api.on("GET", GROUP, resources("dfastllmservices", "DFastLLMService", True))
+
+
+def answers(api: ScriptedApi, lists: list[Any], streams: list[Any]) -> None:
+    def answer(asked: Asked) -> Any:
+        queue = streams if "watch" in asked.query else lists
+        return queue.pop(0) if len(queue) > 1 else queue[0]
+
+    api.on("GET", PATH, answer)
+
+
+def watching(folder: Path, body: Body) -> None:
+    async def test() -> None:
+        async with ScriptedApi(folder) as api:
+            discovery(api)
+            heard: list[tuple[str, str]] = []
+
+            def deliver(event: str, obj: Any) -> None:
+                asyncio.get_running_loop()  # in the main loop, not in kopf's thread
+                heard.append((event, obj["metadata"]["name"]))
+
+            watch = CustomResourceWatch(api.login(), ("ns",), deliver, PATIENCE)
+            try:
+                await body(api, watch, heard)
+            finally:
+                await watch.close(10.0)
+
+    run(test(), 30.0)
+
+
+def test_events_arrive_as_they_come_and_nothing_is_written(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        changes = (
+            ("ADDED", made("b", 12)),
+            ("MODIFIED", made("a", 13)),
+            ("DELETED", made("b", 14)),
+        )
+        answers(api, [listed(made("a", 10), version="11")], [Stream(changes, end="silent")])
+        watch.start()
+        await until(lambda: len(heard) == 4)
+        assert sorted(heard) == [("", "a"), ("ADDED", "b"), ("DELETED", "b"), ("MODIFIED", "a")]
+        assert not watch.ended.done()
+        await watch.close(10.0)
+        assert watch.ended.done()
+        assert watch.ended.exception() is None
+        assert {asked.method for asked in api.asked} == {"GET"}
+        listed_or_watched = {asked.path for asked in api.asked if asked.query}
+        assert listed_or_watched == {PATH}, "no look at CRDs or namespaces"
+
+    watching(tmp_path, body)
+
+
+def test_a_refused_login_is_made_anew_with_the_token_of_the_day(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        def answer(asked: Asked) -> Any:
+            if asked.headers["authorization"] != "Bearer fresh":
+                return Status(401)
+            return Stream(end="silent") if "watch" in asked.query else listed(made("a"))
+
+        api.on("GET", PATH, answer)
+        watch.start()
+        await until(lambda: len(api.requests("GET", PATH)) >= 4)
+        api.login("fresh")
+        await until(lambda: heard == [("", "a")])
+
+    watching(tmp_path, body)
+
+
+def test_a_server_that_refuses_a_good_token_for_a_while_is_got_over(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        refusals = [Status(401)] * 6
+        answers(api, [*refusals, listed(made("a"))], [Stream(end="silent")])
+        watch.start()
+        await until(lambda: heard == [("", "a")])
+
+    watching(tmp_path, body)
+
+
+def test_an_outage_that_lasts_ends_the_watch_with_its_error(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        answers(api, [Status(503, "down")], [Stream()])
+        watch.start()
+        with pytest.raises(Exception, match="down"):
+            await watch.ended
+
+    watching(tmp_path, body)
+
+
+def test_a_watch_that_was_never_started_can_be_closed(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        await watch.close(1.0)
+
+    watching(tmp_path, body)

@@ -1,0 +1,83 @@
+from typing import Any
+
+from dfastllm_operator.conditions import Reason
+from dfastllm_operator.symptoms import ORDER, of_pod, worst
+
+
+def pod(name: str = "p", **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": status}
+
+
+def conditions(**given: str) -> list[dict[str, Any]]:
+    return [{"type": kind, "status": value} for kind, value in given.items()]
+
+
+def container(name: str = "kserve-container", **state: Any) -> dict[str, Any]:
+    return {"name": name, "ready": False, "image": "server:1", **state}
+
+
+def reason_of(body: dict[str, Any]) -> Reason | None:
+    found = of_pod(body)
+    return found.reason if found else None
+
+
+def test_a_ready_pod_has_no_symptom() -> None:
+    assert of_pod(pod(conditions=conditions(PodScheduled="True", Ready="True"))) is None
+
+
+def test_a_pod_that_is_being_deleted_has_none_either() -> None:
+    leaving = pod(conditions=conditions(Ready="False"))
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert of_pod(leaving) is None
+
+
+def test_a_missing_gpu_is_told_from_other_scheduling_trouble() -> None:
+    def waits(message: str) -> dict[str, Any]:
+        return pod(conditions=[{"type": "PodScheduled", "status": "False", "message": message}])
+
+    assert reason_of(waits("0/2 nodes: 2 Insufficient nvidia.com/gpu.")) is Reason.GPU_UNAVAILABLE
+    assert reason_of(waits("0/2 nodes: 2 Insufficient cpu.")) is Reason.UNSCHEDULABLE
+
+
+def test_an_image_that_cannot_be_pulled_is_named() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+    found = of_pod(pod(containerStatuses=[container(state=waiting)]))
+    assert found is not None
+    assert found.reason is Reason.IMAGE_PULL_FAILED
+    assert "server:1" in found.message
+    assert found.fatal
+
+
+def test_a_failed_download_is_told_from_a_failed_load() -> None:
+    ended = {"lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "404"}}}
+    download = pod(initContainerStatuses=[container("storage-initializer", **ended)])
+    assert reason_of(download) is Reason.DOWNLOAD_FAILED
+    assert reason_of(pod(containerStatuses=[container(**ended)])) is Reason.LOAD_FAILED
+
+
+def test_a_finished_storage_initializer_is_no_symptom() -> None:
+    done = container("storage-initializer", state={"terminated": {"exitCode": 0}})
+    assert reason_of(pod(initContainerStatuses=[done])) is Reason.LOADING
+
+
+def test_a_server_killed_for_its_memory_says_so() -> None:
+    killed = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+    assert reason_of(pod(containerStatuses=[container(**killed)])) is Reason.OUT_OF_MEMORY
+
+
+def test_the_worst_symptom_of_all_pods_wins() -> None:
+    starting = pod("a")
+    killed = pod(
+        "b",
+        containerStatuses=[
+            container(lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+        ],
+    )
+    found = worst([starting, killed])
+    assert found is not None
+    assert found.reason is Reason.OUT_OF_MEMORY
+    assert worst([]) is None
+
+
+def test_every_symptom_has_a_rank() -> None:
+    assert len(set(ORDER)) == len(ORDER)
