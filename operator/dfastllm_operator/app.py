@@ -129,7 +129,7 @@ class Operator:
             raise SettingsError(f"cannot listen on the health port {port}: {error}") from error
 
     async def _lead(self, leader: Leader | None, stop: asyncio.Event) -> None:
-        store = Store()
+        store = Store(self._settings.domain, self._settings.gateway)
         work = Work(
             self._settings,
             self._access,
@@ -149,7 +149,7 @@ class Operator:
 
     def _reconciler(self, store: Store) -> Reconciler:
         settings = self._settings
-        hub = Hub(settings.hub_endpoint or None, timeout_s=settings.hub_timeout_s)
+        hub = Hub(settings.hub, timeout_s=settings.hub_timeout_s)
         census = Census(self._metrics)
         return Reconciler(
             self._cluster,

@@ -2,30 +2,35 @@
 
 Server-side apply, forced only on objects that are ours already, or were and have no owner now. An
 object of a wanted name that belongs to somebody else is never touched. A refusal of one object does
-not keep the others back; an API server that is not there does, and the whole is tried again.
+not keep the others back; an API server that does not answer does, and the whole is tried again.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from dfastllm_operator.compare import difference, own_fields
 from dfastllm_operator.conditions import Reason
-from dfastllm_operator.contest import Contest
+from dfastllm_operator.contest import Contest, Identity
 from dfastllm_operator.core import Child, Json, Key, Seen
-from dfastllm_operator.errors import Conflict, Forbidden, Invalid, NotFound
+from dfastllm_operator.errors import Busy, Conflict, Forbidden, Invalid, NotFound
 from dfastllm_operator.kinds import (
     CONFIG_MAP,
     CONTROLLER_REVISION,
     HPA,
+    INFERENCE_SERVICE,
     OWNED,
     SCALED_OBJECT,
+    SERVICE_ACCOUNT,
     Kind,
 )
 from dfastllm_operator.revision import digest
 
 IMMUTABLE = frozenset({CONFIG_MAP, CONTROLLER_REVISION})
+PREREQUISITES = frozenset({CONFIG_MAP, CONTROLLER_REVISION, SERVICE_ACCOUNT})
+"""What an InferenceService refers to."""
 SCALERS = frozenset({HPA, SCALED_OBJECT})
+CHANGED = "is changed by somebody else as soon as it is written"
 
 
 class Writer(Protocol):
@@ -59,10 +64,18 @@ class Trouble:
 
 @dataclass(slots=True)
 class Applied:
-    """What happened: objects written and deleted, as `apply ConfigMap/x`, and what failed."""
+    """What happened: objects written and deleted, as `apply ConfigMap/x`, and what failed.
+
+    `busy` is the first refusal that another try may overcome.
+    """
 
     writes: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    busy: Busy | None = None
+
+    def lacks(self, kinds: Collection[Kind]) -> bool:
+        """Whether an object of one of these kinds could not be made what it should be."""
+        return any(trouble.kind in kinds for trouble in self.troubles)
 
 
 class Applier:
@@ -78,7 +91,7 @@ class Applier:
     ) -> Applied:
         """Bring the children of `key` to `wanted`; owned objects not wanted are deleted.
 
-        Raises `errors.Busy` (and LeaseLost) when the API server cannot be used now.
+        Raises `errors.Busy` when the API server does not answer, and LeaseLost.
         """
         done = Applied()
         owned = {(s.kind, s.name): s for s in seen if s.kind in OWNED}
@@ -87,6 +100,8 @@ class Applier:
             if left.kind in SCALERS:
                 await self._guarded(done, left.kind, left.name, self._delete(key, left, done))
         for child in wanted:
+            if child.kind == INFERENCE_SERVICE and done.lacks(PREREQUISITES):
+                continue  # its pods would start with what somebody else put in the place
             present = owned.get((child.kind, child.name))
             step = self._one(key, uid, child, present, done)
             await self._guarded(done, child.kind, child.name, step)
@@ -95,9 +110,20 @@ class Applier:
                 await self._guarded(done, left.kind, left.name, self._delete(key, left, done))
         return done
 
+    def forget(self, key: Key) -> None:
+        """The service is gone."""
+        self._contest.forget_service(key)
+
     async def _guarded(self, done: Applied, kind: Kind, name: str, step: Awaitable[None]) -> None:
         try:
             await step
+        except Busy as error:
+            if error.status == 0:  # there is no API server now: nothing else will work either
+                raise
+            done.busy = done.busy or error
+            done.troubles.append(
+                Trouble(kind, name, Reason.APPLY_FAILED, f"{kind} {name}: {error}")
+            )
         except (Invalid, Forbidden, Conflict, NotFound) as error:
             done.troubles.append(
                 Trouble(
@@ -119,17 +145,23 @@ class Applier:
                 done.troubles.append(_taken(child, seen))
                 return
         if seen is None:
-            await self._create(child, done)
+            await self._create(key, child, done)
         elif not difference(child.body, seen):
             self._cache.put(child.kind, seen)
         elif child.kind in IMMUTABLE and not _same_content(child.body, seen):
             await self._delete(key, Seen(child.kind, seen), done)
-            await self._create(child, done)
+            await self._create(key, child, done)
         else:
-            await self._repair(child, seen, done)
+            await self._repair(key, child, seen, done)
 
-    async def _create(self, child: Child, done: Applied) -> None:
+    async def _create(self, key: Key, child: Child, done: Applied) -> None:
         """Without force: an object that appeared meanwhile in this name is not ours to change."""
+        identity, applied = _identity(key, child.kind, child.name), digest(child.body)
+        if not self._contest.calm(identity, applied):
+            done.troubles.append(
+                _contested(child, "it is deleted by somebody else again and again")
+            )
+            return
         try:
             made = await self._writer.apply(child.kind, child.body, force=False)
         except Conflict as error:
@@ -142,25 +174,24 @@ class Applier:
                 )
             )
             return
+        self._contest.written(identity, applied)
         self._cache.put(child.kind, made)
         done.writes.append(f"create {child.kind}/{child.name}")
 
-    async def _repair(self, child: Child, seen: Json, done: Applied) -> None:
-        identity = f"{child.kind}/{seen['metadata'].get('uid')}"
-        applied = digest(child.body)
+    async def _repair(self, key: Key, child: Child, seen: Json, done: Applied) -> None:
+        identity, applied = _identity(key, child.kind, child.name), digest(child.body)
         where = difference(child.body, seen)
-        if self._contest.futile(identity, applied, _version(seen)) or not self._contest.calm(
-            identity
-        ):
-            done.troubles.append(_contested(child, where))
+        futile = self._contest.futile(identity, applied, _version(seen))
+        if futile or not self._contest.calm(identity, applied):
+            done.troubles.append(_contested(child, f"{where} {CHANGED}"))
             return
         made = await self._writer.apply(child.kind, child.body, force=True)
-        self._contest.repaired(identity)
+        self._contest.written(identity, applied)
         self._cache.put(child.kind, made)
         done.writes.append(f"apply {child.kind}/{child.name} ({where})")
         if left := difference(child.body, made):
             self._contest.unmoved(identity, applied, _version(made))
-            done.troubles.append(_contested(child, left))
+            done.troubles.append(_contested(child, f"{left} {CHANGED}"))
 
     async def _delete(self, key: Key, seen: Seen, done: Applied) -> None:
         metadata = seen.body["metadata"]
@@ -170,7 +201,7 @@ class Applier:
         if await self._writer.delete(seen.kind, key.namespace, seen.name, uid=uid):
             done.writes.append(f"delete {seen.kind}/{seen.name}")
         self._cache.remove(seen.kind, seen.body)
-        self._contest.forget(f"{seen.kind}/{uid}")
+        self._contest.forget(_identity(key, seen.kind, seen.name))
 
 
 def _owned_by(seen: Json, uid: str) -> bool:
@@ -203,10 +234,9 @@ def _taken(child: Child, seen: Json) -> Trouble:
     )
 
 
-def _contested(child: Child, where: str) -> Trouble:
-    return Trouble(
-        child.kind,
-        child.name,
-        Reason.CONTESTED,
-        f"{child.kind} {child.name}: {where} is changed by somebody else as soon as it is written",
-    )
+def _identity(key: Key, kind: Kind, name: str) -> Identity:
+    return key, f"{kind}/{name}"
+
+
+def _contested(child: Child, what: str) -> Trouble:
+    return Trouble(child.kind, child.name, Reason.CONTESTED, f"{child.kind} {child.name}: {what}")

@@ -21,6 +21,7 @@ from dfastllm_operator.transport import Request, Timeouts, Transport
 
 PAGE = 500
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -138,10 +139,18 @@ class Cluster:
 
     async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
         """Server-side apply; the object as it is now. Without `force` it may be a Conflict."""
-        return await self._apply(kind, body, "", names.FIELD_MANAGER, force)
+        meta = body["metadata"]
+        path = _path(kind, meta["namespace"], meta["name"])
+        query = (("fieldManager", names.FIELD_MANAGER), ("force", str(force).lower()))
+        request = Request("PATCH", path, query, _typed(kind, body), content=APPLY)
+        return await self._write(kind, request)
 
-    async def apply_status(self, kind: Kind, body: Json) -> Json:
-        return await self._apply(kind, body, "status", names.STATUS_MANAGER, True)
+    async def patch_status(self, kind: Kind, body: Json) -> Json:
+        """Merge-patch of the status; `metadata` may bind it to a uid and a resourceVersion."""
+        meta = body["metadata"]
+        path = _path(kind, meta["namespace"], meta["name"], "status")
+        query = (("fieldManager", names.STATUS_MANAGER),)
+        return await self._write(kind, Request("PATCH", path, query, body, content=MERGE))
 
     async def create(self, kind: Kind, body: Json) -> Json:
         """Conflict when an object of that name exists."""
@@ -184,13 +193,6 @@ class Cluster:
             if not page["metadata"].get("continue"):
                 return items, str(page["metadata"]["resourceVersion"])
             after = (("continue", page["metadata"]["continue"]),)
-
-    async def _apply(self, kind: Kind, body: Json, sub: str, manager: str, force: bool) -> Json:
-        meta = body["metadata"]
-        path = _path(kind, meta["namespace"], meta["name"], sub)
-        query = (("fieldManager", manager), ("force", str(force).lower()))
-        request = Request("PATCH", path, query, _typed(kind, body), content=APPLY)
-        return await self._write(kind, request)
 
     async def _put(self, kind: Kind, body: Json, method: str, name: str) -> Json:
         path = _path(kind, body["metadata"]["namespace"], name)

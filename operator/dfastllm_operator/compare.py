@@ -1,9 +1,10 @@
 """Whether an object already says what it is wanted to say.
 
-Pure. The wanted body holds only fields the operator owns; whatever others added is theirs. Two
-things make a difference: a wanted field that is missing or has another value, and a field that the
-API server still books to our field manager though it is wanted no more. A server-side apply mends
-both. (No annotation could tell the second: KServe copies annotations to the pods.)
+Pure. The wanted body holds only fields the operator owns; whatever others added is theirs. Three
+things make a difference: a wanted field that is missing or has another value; one that the API
+server no longer books to our field manager (somebody wrote it, as by adding an item to a list that
+is one value); and one that is still booked to us though it is wanted no more. A server-side apply
+mends them all. (No annotation could tell: KServe copies annotations to the pods.)
 """
 
 import json
@@ -16,6 +17,11 @@ MERGE_KEYS = ("name", "uid", "mountPath")
 """What identifies an item of a list that several writers may share; other lists are whole."""
 
 
+UNBOOKED = ("apiVersion", "kind")
+UNBOOKED_METADATA = ("name", "namespace", "uid", "resourceVersion")
+"""Fields every object has; no manager owns them."""
+
+
 def holds(wanted: Json, seen: Json) -> bool:
     """Whether `seen` has every field of `wanted` with its value, and no other field of ours."""
     return not difference(wanted, seen)
@@ -23,7 +29,11 @@ def holds(wanted: Json, seen: Json) -> bool:
 
 def difference(wanted: Json, seen: Json) -> str:
     """Path of the first field that is not as wanted; empty if there is none."""
-    return first_difference(wanted, seen) or _surplus(own_fields(seen), wanted)
+    fields = own_fields(seen)
+    if fields is None:
+        return first_difference(wanted, seen) or "managedFields"
+    booked = _first_unbooked(fields, {k: v for k, v in wanted.items() if k not in UNBOOKED}, "")
+    return first_difference(wanted, seen) or booked or _first_surplus(fields, wanted, "")
 
 
 def own_fields(seen: Json) -> Json | None:
@@ -73,15 +83,45 @@ def _merge_key(items: list[Any]) -> str | None:
     return None
 
 
-def _surplus(fields: Json | None, wanted: Json) -> str:
-    """Path of the first booked field that is not in `wanted`.
+def _first_unbooked(fields: Json, wanted: Json, path: str) -> str:
+    """Path of the first wanted field that is not booked; below one booked whole, nothing is asked.
 
     `fieldsV1` spells a field `f:NAME`, an item of a list by its keys `k:{...}`, an item of a set
     `v:VALUE`; `.` is the parent itself.
     """
-    if fields is None:
-        return "managedFields"
-    return _first_surplus(fields, wanted, "")
+    for name, value in wanted.items():
+        at = f"{path}.{name}" if path else name
+        if path == "metadata" and name in UNBOOKED_METADATA:
+            continue
+        below = fields.get(f"f:{name}")
+        if below is None:
+            if path == "" and name == "metadata":
+                continue
+            return at
+        if found := _first_unbooked_below(below, value, at):
+            return found
+    return ""
+
+
+def _first_unbooked_below(booked: Json, value: Any, path: str) -> str:
+    items = {step: inner for step, inner in booked.items() if step.startswith("k:")}
+    if isinstance(value, dict) and booked:
+        return _first_unbooked(booked, value, path)
+    if isinstance(value, list) and items:
+        return _first_unbooked_item(items, value, path)
+    return ""
+
+
+def _first_unbooked_item(booked: Json, wanted: list[Any], path: str) -> str:
+    keyed = [(json.loads(step.partition(":")[2]), inner) for step, inner in booked.items()]
+    for index, item in enumerate(wanted):
+        inner = next((below for keys, below in keyed if _by_keys([item], keys) is not None), None)
+        at = f"{path}[{index}]"
+        if inner is None:
+            return at
+        if inner and (found := _first_unbooked(inner, item, at)):
+            return found
+    return ""
 
 
 def _first_surplus(fields: Json, wanted: Any, path: str) -> str:

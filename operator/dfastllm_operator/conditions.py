@@ -99,9 +99,17 @@ class Reason(Described):
         "`ingress.gateway` names a Gateway, but the cluster has no HTTPRoute kind: install the "
         "Gateway API.",
     )
+    NO_GATEWAY = (
+        "NoGateway",
+        "`ingress.hostname` is set, but there is no Gateway to serve it: set `ingress.gateway`, or "
+        "`gateway` of the operator.",
+    )
     ROUTE_PENDING = "RoutePending", "The gateway has not answered for the route yet."
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted", "The gateway refuses the route; the message is its."
-    HOSTNAME_TAKEN = "HostnameTaken", "An older service claims the same hostname."
+    HOSTNAME_TAKEN = (
+        "HostnameTaken",
+        "Another service has the hostname already, or is older and claims it too.",
+    )
 
     # ScalerReady
     FIXED = "Fixed", "The number of replicas is `replicas.min`."
@@ -191,6 +199,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.ROUTE_NOT_ACCEPTED,
         Reason.HOSTNAME_TAKEN,
         Reason.GATEWAY_API_MISSING,
+        Reason.NO_GATEWAY,
     ),
     ConditionType.SCALER_READY: (
         Reason.FIXED,

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import kopf
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 
 from dfastllm_operator.access import Access
 from dfastllm_operator.core import Json
@@ -123,7 +125,7 @@ class CustomResourceWatch:
     async def _forward(self, event: Any, **_: Any) -> None:
         self._main.call_soon_threadsafe(self._deliver, event["type"] or "", event["object"])
 
-    async def _login(self, **_: Any) -> kopf.ConnectionInfo:
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
         """Called at the start and after each 401, so that rotated credentials are picked up."""
         if self._logins:
             # A server that refuses everybody for a while is not to be asked without a pause.
@@ -131,22 +133,19 @@ class CustomResourceWatch:
         self._logins += 1
         # kopf never again takes credentials that were refused once, even by mistake; a priority
         # that differs makes them other ones.
-        return _connection(await self._access.load(), priority=self._logins)
+        return _session(await self._access.load(), priority=self._logins)
 
 
-def _connection(configuration: Configuration, priority: int) -> kopf.ConnectionInfo:
-    header = configuration.api_key.get("BearerToken") or ""
-    scheme, _, token = header.partition(" ")
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        scheme=scheme or None,
-        token=token.strip() or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        proxy_url=configuration.proxy,
-        priority=priority,
+def _session(configuration: Configuration, priority: int) -> kopf.AiohttpSession:
+    """A session that kopf closes; it judges certificates as our own client does."""
+    header = configuration.api_key.get("BearerToken")
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=RESTClientObject(configuration).ssl_context),
+        headers={"Authorization": header} if header else {},
+        proxy=configuration.proxy,
+    )
+    return kopf.AiohttpSession(
+        server=configuration.host, aiohttp_session=session, priority=priority
     )
 
 

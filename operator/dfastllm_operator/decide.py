@@ -71,6 +71,8 @@ def recorded_revisions(observed: Observed) -> dict[str, Revision]:
 
 
 def _problem(observed: Observed, recorded: Mapping[str, Revision]) -> Refuse | None:
+    if observed.invalid is not None:
+        return observed.invalid
     if observed.secrets_missing:
         field, name = observed.secrets_missing[0]
         return Refuse(

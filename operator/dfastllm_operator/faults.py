@@ -38,6 +38,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 # 403 is also the answer of admission. Neither of these is a missing permission.
 _REFUSED_BY_WEBHOOK = "denied the request"
+_NOT_OF_ITS_TYPE = "failed to create typed patch object"  # a 500, though the object is wrong
 _FOR_NOW = ("exceeded quota", "is being terminated")
 
 
@@ -53,7 +54,7 @@ def of_status(
 ) -> ApiError:
     """The error for an HTTP status or for the Status object of a watch."""
     kind = _BY_STATUS.get(code, Invalid if 400 <= code < 500 else Busy)
-    if code == 403 and _REFUSED_BY_WEBHOOK in message:
+    if _NOT_OF_ITS_TYPE in message or (code == 403 and _REFUSED_BY_WEBHOOK in message):
         kind = Invalid
     elif code == 403 and any(text in message for text in _FOR_NOW):
         kind = Busy

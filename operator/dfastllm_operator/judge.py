@@ -16,9 +16,6 @@ from dfastllm_operator.resources.route import hostname_of, own_gateway
 from dfastllm_operator.rollout import Rollout
 from dfastllm_operator.symptoms import worst
 
-TOO_EARLY = frozenset({"BackendNotFound"})
-"""What a gateway says of a route while KServe has not made the Service behind it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -130,6 +127,8 @@ def route(at: Situation) -> Verdict:
     service, platform = at.observed.service, at.observed.platform
     if not service.spec.ingress.enabled:
         return Verdict(True, Reason.INGRESS_DISABLED, "ingress.enabled is false.")
+    if not at.plan.placements:
+        return Verdict(None, Reason.BLOCKED, "Waits for ConfigReady.")
     gateway = own_gateway(service.spec, platform)
     if gateway is None:
         return _kserve_route(at)
@@ -137,7 +136,7 @@ def route(at: Situation) -> Verdict:
         return Verdict(
             False,
             Reason.HOSTNAME_TAKEN,
-            f"The hostname {hostname_of(service, platform)} belongs to the older service "
+            f"The hostname {hostname_of(service, platform)} belongs to service "
             f"{at.observed.rival}; set ingress.hostname to another.",
         )
     if trouble := at.trouble(HTTP_ROUTE):
@@ -153,6 +152,14 @@ def _kserve_route(at: Situation) -> Verdict:
             Reason.GATEWAY_API_MISSING,
             f"ingress.gateway is {service.spec.ingress.gateway}, but the cluster does not serve "
             "httproutes.gateway.networking.k8s.io: install the Gateway API or leave the field out.",
+        )
+    if service.spec.ingress.hostname:
+        return Verdict(
+            False,
+            Reason.NO_GATEWAY,
+            f"ingress.hostname is {service.spec.ingress.hostname}, but no Gateway is configured, "
+            "and KServe's ingress names hosts itself: set ingress.gateway, or leave the hostname "
+            "out.",
         )
     name = at.inference_service
     ready = at.condition(INFERENCE_SERVICE, name, "IngressReady")
@@ -180,7 +187,7 @@ def _own_route(at: Situation, gateway: str) -> Verdict:
     refused = next((c for c in conditions if c.get("status") == "False"), None)
     if refused is not None:
         said = refused.get("message") or refused.get("reason")
-        if not at.rollout.exists or (refused.get("reason") in TOO_EARLY and not at.overdue):
+        if _too_early(at, refused):
             return Verdict(False, Reason.ROUTE_PENDING, f"Gateway {gateway} waits: {said}")
         return Verdict(False, Reason.ROUTE_NOT_ACCEPTED, f"Gateway {gateway}: {said}")
     if not any(c.get("type") == "Accepted" and c.get("status") == "True" for c in conditions):
@@ -193,8 +200,18 @@ def _own_route(at: Situation, gateway: str) -> Verdict:
     return Verdict(True, Reason.ACCEPTED, f"Gateway {gateway}")
 
 
+def _too_early(at: Situation, refused: dict[str, Any]) -> bool:
+    """Whether the gateway only misses what KServe makes a moment later."""
+    if not at.rollout.exists:
+        return True
+    unresolved = refused.get("type") == "ResolvedRefs"
+    return unresolved and not at.overdue and not at.rollout.complete
+
+
 def scaler(at: Situation) -> Verdict:
     scaling = at.observed.service.spec.autoscaling
+    if not at.plan.placements and scaling.type in ("hpa", "keda"):
+        return Verdict(None, Reason.BLOCKED, "Waits for ConfigReady.")
     if scaling.type == "none":
         return Verdict(True, Reason.FIXED)
     if scaling.type == "external":

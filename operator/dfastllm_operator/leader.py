@@ -24,6 +24,10 @@ from dfastllm_operator.kinds import LEASE
 logger = structlog.get_logger("leader")
 
 
+RELEASE_S = 1.0
+"""Leaving does not wait longer than that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Seconds. A leader gives up at `renew_deadline_s`, before others may take over."""
@@ -98,9 +102,10 @@ class Leader:
         self._held_at = -math.inf
         spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await self._cluster.replace(LEASE, {**self._lease, "spec": spec})
-        except ApiError as error:
-            logger.warning("the Lease is not given back", error=str(error))
+            async with asyncio.timeout(RELEASE_S):
+                await self._cluster.replace(LEASE, {**self._lease, "spec": spec})
+        except (ApiError, TimeoutError) as error:
+            logger.warning("the Lease is not given back", error=str(error) or "timed out")
 
     async def _try(self) -> bool:
         """Create, take over or renew; False while another holds it. Conflict means: look again."""

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from dfastllm_operator import names
 from dfastllm_operator.api import DFastLLMService, Spec, parse
 from dfastllm_operator.core import Json, Key, Platform, Resolved, Seen
 from dfastllm_operator.errors import Refuse
-from dfastllm_operator.kinds import OWNED, SECRET, Kind
+from dfastllm_operator.kinds import CONTROLLER_REVISION, OWNED, SECRET, Kind
+from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.sizing import HubConfig, Sizing, resources_of, size
 from dfastllm_operator.sizing.known import needs_hub
 
@@ -40,15 +42,16 @@ class Hub(Protocol):
 class Observed:
     """The world as one reconcile sees it.
 
-    `seen` are objects owned by the CR and what KServe made of them. `unsized` says why the model
-    has no size; `sizing` and `resolved` are set otherwise. `rival` is an older service with the
-    same hostname.
+    `invalid` says what the spec does wrong though it can be read. `seen` are objects owned by the
+    CR and what KServe made of them. `unsized` says why the model has no size; `sizing` and
+    `resolved` are set otherwise. `rival` is a service with a better claim to the hostname.
     """
 
     service: DFastLLMService
     raw: Json
     seen: tuple[Seen, ...]
     platform: Platform
+    invalid: Refuse | None = None
     secrets_missing: tuple[tuple[str, str], ...] = ()
     sizing: Sizing | None = None
     resolved: Resolved | None = None
@@ -78,9 +81,14 @@ class Observed:
 async def observe(
     raw: Json, platform: Platform, objects: Objects, reader: Reader, hub: Hub
 ) -> Observed:
-    """Read what the service `raw` needs. Raises Refuse("InvalidSpec") when it cannot be parsed."""
-    service = parse(raw)
-    sizing, unsized = await _sized(service.spec, hub)
+    """Read what the service `raw` needs.
+
+    Raises Refuse("InvalidSpec") when the spec cannot be read at all. One that only breaks a rule
+    that is younger than it is read, and `invalid` says what is wrong.
+    """
+    service, invalid = _parsed(raw)
+    seen = tuple(s for s in objects.children(service.key) if _ours(s, service.uid))
+    sizing, unsized = await _sized(service, seen, hub)
     resolved = None
     if sizing is not None:
         requests, limits = resources_of(service.spec, sizing)
@@ -89,8 +97,9 @@ async def observe(
     return Observed(
         service=service,
         raw=raw,
-        seen=tuple(s for s in objects.children(service.key) if _ours(s, service.uid)),
+        seen=seen,
         platform=platform,
+        invalid=invalid,
         secrets_missing=await _missing_secrets(service, reader),
         sizing=sizing,
         resolved=resolved,
@@ -99,10 +108,26 @@ async def observe(
     )
 
 
-async def _sized(spec: Spec, hub: Hub) -> tuple[Sizing | None, Refuse | None]:
+def _parsed(raw: Json) -> tuple[DFastLLMService, Refuse | None]:
     try:
-        found = await hub.config(*wanted) if (wanted := needs_hub(spec)) else None
-        return size(spec, found), None
+        return parse(raw), None
+    except Refuse as refused:
+        try:
+            return parse(raw, rules=False), refused
+        except Refuse:
+            raise refused from None
+
+
+async def _sized(
+    service: DFastLLMService, seen: Iterable[Seen], hub: Hub
+) -> tuple[Sizing | None, Refuse | None]:
+    """The size of the model; the hub is asked only for a revision that is still to be made."""
+    spec = service.spec
+    record = names.revision(service.name, revision_hash(spec))
+    recorded = any(s.kind == CONTROLLER_REVISION and s.name == record for s in seen)
+    asked = None if recorded or "memory" in spec.resources.requests else needs_hub(spec)
+    try:
+        return size(spec, await hub.config(*asked) if asked else None), None
     except Refuse as refused:
         return None, refused
 

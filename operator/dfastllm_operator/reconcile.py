@@ -26,8 +26,8 @@ from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import EVENT, HTTP_ROUTE, SERVICE_RESOURCE
 from dfastllm_operator.observe import Hub, Observed, observe
 from dfastllm_operator.render import render
-from dfastllm_operator.rollout import rollout
-from dfastllm_operator.status import compose, refused
+from dfastllm_operator.rollout import Rollout, rollout, started
+from dfastllm_operator.status import compose, merge_patch, refused
 from dfastllm_operator.store import Store
 
 logger = structlog.get_logger("reconcile")
@@ -75,6 +75,7 @@ class Reconciler:
         raw = self._store.service(key)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self._census.forget(key)
+            self._applier.forget(key)
             return None
         try:
             observed = await observe(raw, self._platform(), self._store, self._cluster, self._hub)
@@ -101,20 +102,25 @@ class Reconciler:
         if applied.writes:  # judge what is there now, not what was there before the writes
             children = self._store.children(observed.service.key)
             observed = observed.seeing(children)
-        deadline = self._deadline(observed, plan)
         now = self._clock()
+        progress = rollout(observed, plan)
+        deadline = _deadline(observed, plan, progress, now)
         situation = Situation(
             observed=observed,
             plan=plan,
-            rollout=rollout(observed, plan),
+            rollout=progress,
             troubles=tuple(applied.troubles),
             overdue=deadline is not None and now >= deadline,
         )
-        status = compose(situation, self._now())
+        status = compose(situation, _text(now))
         await self._report(observed.raw, status, applied)
+        if applied.busy is not None:
+            raise applied.busy  # said in the status; the queue tries again, later and later
+        if status.get("revision") != observed.status.get("revision"):
+            return 0.0  # what the revision before needed can go now
         if _waits_for_others(situation):
             return self._recheck_s
-        if deadline is not None and not situation.rollout.complete and now < deadline:
+        if deadline is not None and now < deadline:
             return (deadline - now).total_seconds() + 1.0
         return None
 
@@ -140,7 +146,7 @@ class Reconciler:
     async def _write_status(self, raw: Json, status: Json) -> None:
         """A CR deleted meanwhile needs no status; one changed meanwhile is looked at again."""
         try:
-            written = await self._cluster.apply_status(SERVICE_RESOURCE, _status_body(raw, status))
+            written = await self._cluster.patch_status(SERVICE_RESOURCE, _status_body(raw, status))
         except NotFound:
             return
         self._store.put(SERVICE_RESOURCE, written)
@@ -153,21 +159,8 @@ class Reconciler:
         except (Forbidden, Invalid, NotFound) as error:
             logger.warning("event not written", reason=event["reason"], error=str(error))
 
-    def _deadline(self, observed: Observed, plan: Plan) -> datetime | None:
-        """When the present rollout is overdue; from the stored time, so a restart changes nothing.
-
-        The first look, before anything is stored, counts from now.
-        """
-        if not plan.placements:
-            return None
-        old = observed.status
-        started = self._clock()
-        if old.get("updatedRevision") == plan.placements[0].revision.hash:
-            started = _parsed(old.get("updateStarted")) or started
-        return started + timedelta(seconds=plan.spec.startup_timeout_s)
-
     def _now(self) -> str:
-        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _text(self._clock())
 
 
 def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
@@ -188,6 +181,14 @@ def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
     ]
 
 
+def _deadline(observed: Observed, plan: Plan, progress: Rollout, now: datetime) -> datetime | None:
+    """When the present rollout is overdue; from the stored time, so a restart changes nothing."""
+    if not plan.placements or progress.complete:
+        return None
+    began = started(observed.status, plan.placements[0].revision.hash, progress, _text(now))
+    return (_parsed(began) or now) + timedelta(seconds=plan.spec.startup_timeout_s)
+
+
 def _waits_for_others(situation: Situation) -> bool:
     return (
         situation.plan.problem is not None
@@ -200,16 +201,18 @@ def _status_body(raw: Json, status: Json) -> Json:
     """Bound to the object that was looked at: a CR of the same name made meanwhile is another."""
     metadata = raw["metadata"]
     return {
-        "apiVersion": SERVICE_RESOURCE.api_version,
-        "kind": SERVICE_RESOURCE.kind,
         "metadata": {
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"],
         },
-        "status": status,
+        "status": merge_patch(raw.get("status") or {}, status),
     }
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _parsed(text: Any) -> datetime | None:

@@ -4,10 +4,12 @@ Pure. KServe's own conditions do not tell an old replica from a new one (a spec 
 True during the whole rollout), so the revision label of the pod template is compared too.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dfastllm_operator import names
+from dfastllm_operator.conditions import ConditionType, Reason
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.kinds import DEPLOYMENT, POD
@@ -19,8 +21,9 @@ class Rollout:
     """Replicas of the serving slot.
 
     `exists`: KServe has made the Deployment. `complete`: every wanted replica runs the wanted
-    revision and is available, and no other is left. `failure` is the Deployment's own complaint
-    (a quota, mostly).
+    revision and is available, and no other is left. `updated` are ready pods of the wanted
+    revision, `pods` all of the service's. `failure` is the Deployment's own complaint (a quota,
+    mostly).
     """
 
     exists: bool = False
@@ -31,6 +34,7 @@ class Rollout:
     updated: int = 0
     failure: str = ""
     pods: tuple[Json, ...] = ()
+    updated_pods: tuple[Json, ...] = ()
 
 
 def rollout(observed: Observed, plan: Plan) -> Rollout:
@@ -43,15 +47,46 @@ def rollout(observed: Observed, plan: Plan) -> Rollout:
     status: dict[str, Any] = body.get("status") or {}
     wanted = _wanted(observed, body)
     revision = plan.placements[0].revision.hash
+    pods = tuple(pod.body for pod in observed.of(POD))
+    updated = tuple(pod for pod in pods if _revision_of(pod) == revision)
     return Rollout(
         exists=True,
         complete=_complete(body, wanted, revision),
         wanted=wanted,
         replicas=int(status.get("replicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
-        updated=int(status.get("updatedReplicas") or 0),
+        updated=sum(_is_ready(pod) for pod in updated),
         failure=_failure(status),
-        pods=tuple(pod.body for pod in observed.of(POD)),
+        pods=pods,
+        updated_pods=updated,
+    )
+
+
+def started(old: Mapping[str, Any], revision: str, now_is: Rollout, now: str) -> str:
+    """Since when replicas have been on their way to where they should be.
+
+    The stored time holds for as long as the same rollout goes on; a service that was complete and
+    is not any more (scaled, a node lost) begins anew.
+    """
+    same = old.get("updatedRevision") == revision and old.get("updateStarted")
+    rests = any(
+        c.get("type") == ConditionType.PROGRESSING and c.get("reason") == Reason.COMPLETE
+        for c in old.get("conditions") or []
+    )
+    if same and (now_is.complete or not rests):
+        return str(old["updateStarted"])
+    return now
+
+
+def _revision_of(pod: Json) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(names.REVISION_LABEL))
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    leaving = pod["metadata"].get("deletionTimestamp")
+    return not leaving and any(
+        c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
     )
 
 

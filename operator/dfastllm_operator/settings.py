@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     backoff_base_s: Seconds = Field(
         default=0.5, description="Wait after the first failure of a service; it doubles each time."
     )
-    backoff_cap_s: Seconds = Field(default=300, description="Longest wait after failures.")
+    backoff_cap_s: Seconds = Field(default=60, description="Longest wait after failures.")
     max_writes_per_s: float = Field(
         default=500, gt=0, description="Writes to the API server over all services."
     )
@@ -163,8 +163,8 @@ class Settings(BaseSettings):
     )
     hub_endpoint: str = Field(
         default="https://huggingface.co",
-        pattern=r"^$|^https?://",
-        description="Where config.json of hf:// models is read for sizing; empty: never asked.",
+        pattern=r"^(none)?$|^https?://",
+        description="Where config.json of hf:// models is read for sizing; none: never asked.",
     )
     hub_timeout_s: Seconds = Field(default=10, description="Longest wait for the hub.")
 
@@ -200,6 +200,10 @@ class Settings(BaseSettings):
         it is the end of the stream that has to be the sign of life of an idle one.
         """
         return min(self.watch_timeout_s, 0.8 * self.watch_inactivity_s)
+
+    @property
+    def hub(self) -> str | None:
+        return self.hub_endpoint if self.hub_endpoint.startswith("http") else None
 
     @property
     def scopes(self) -> tuple[str | None, ...]:

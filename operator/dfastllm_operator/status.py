@@ -11,12 +11,17 @@ from dfastllm_operator import judge, names
 from dfastllm_operator.conditions import ConditionType, Phase, Reason
 from dfastllm_operator.core import Json
 from dfastllm_operator.judge import Situation, Verdict
-from dfastllm_operator.kinds import INFERENCE_SERVICE, POD_MONITOR
+from dfastllm_operator.kinds import INFERENCE_SERVICE, POD_MONITOR, SERVICE
 from dfastllm_operator.resources.route import hostname_of, own_gateway
 from dfastllm_operator.resources.summary import gpu_text
+from dfastllm_operator.rollout import started
+from dfastllm_operator.symptoms import worst
 
 NOT_A_FAULT = frozenset({Reason.ROUTE_PENDING, Reason.SCALER_PENDING, Reason.SCALED_TO_ZERO})
 """A part that is not ready for one of these reasons makes no service Degraded."""
+
+
+OF_WHAT_SERVES = ("model", "gpu", "sizing", "url", "address")
 
 
 def compose(at: Situation, now: str) -> Json:
@@ -35,6 +40,8 @@ def compose(at: Situation, now: str) -> Json:
         status["sizing"] = at.observed.sizing.to_status()
     elif old.get("sizing"):
         status["sizing"] = old["sizing"]
+    if at.observed.service.spec.paused:  # what is there, not what the spec would make of it
+        status |= {key: old[key] for key in OF_WHAT_SERVES if key in old}
     if error := _last_error(verdicts, old, now):
         status["lastError"] = error
     return status
@@ -91,6 +98,18 @@ def conditions(
     return result
 
 
+def merge_patch(old: Mapping[str, Any], new: Json) -> Json:
+    """The patch that makes `old` exactly `new`, whoever wrote what is in it."""
+    patch: Json = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            patch[key] = merge_patch(before, value)
+        else:
+            patch[key] = value
+    return patch
+
+
 def _verdicts(at: Situation) -> dict[ConditionType, Verdict]:
     parts = {
         ConditionType.CONFIG_READY: judge.config(at),
@@ -110,6 +129,9 @@ def _verdicts(at: Situation) -> dict[ConditionType, Verdict]:
 def _ready(parts: Mapping[ConditionType, Verdict]) -> Verdict:
     """Serves: a replica is ready and clients reach it, whatever else is wrong."""
     needed = (ConditionType.MODEL_READY, ConditionType.ROUTE_READY)
+    config = parts[ConditionType.CONFIG_READY]
+    if config.reason is Reason.NAME_TAKEN:  # its address may lead to somebody else's pods
+        return Verdict(False, config.reason, config.message)
     if all(parts[kind].ok for kind in needed):
         return Verdict(True, Reason.SERVING)
     for kind in (ConditionType.CONFIG_READY, *needed):
@@ -129,7 +151,10 @@ def _progressing(at: Situation, parts: Mapping[ConditionType, Verdict]) -> Verdi
     model = parts[ConditionType.MODEL_READY]
     if model.reason in (Reason.KSERVE_MISSING, Reason.REFUSED, Reason.RUNTIME_NOT_FOUND):
         return Verdict(False, Reason.BLOCKED, model.message)
-    count = f"{at.rollout.updated} of {at.rollout.wanted} replicas run the wanted revision."
+    count = f"{at.rollout.updated} of {at.rollout.wanted} replicas of the wanted revision serve."
+    symptom = worst(at.rollout.updated_pods)
+    if symptom is not None:
+        count = f"{count} {symptom.message}"
     if at.overdue:
         return Verdict(False, Reason.STALLED, f"Not within startupTimeout: {count}")
     first = not at.observed.status.get("revision")
@@ -141,7 +166,7 @@ def _degraded(
 ) -> Verdict:
     config, scaler = parts[ConditionType.CONFIG_READY], parts[ConditionType.SCALER_READY]
     if config.ok is False:
-        held = at.plan.placements and parts[ConditionType.MODEL_READY].ok
+        held = at.plan.problem is not None and parts[ConditionType.MODEL_READY].ok
         return Verdict(True, Reason.UPDATE_BLOCKED if held else config.reason, config.message)
     if at.troubles:
         return Verdict(True, at.troubles[0].reason, at.troubles[0].message)
@@ -157,6 +182,9 @@ def _degraded(
             "monitoring.enabled is true, but the cluster does not serve podmonitors."
             "monitoring.coreos.com: install the Prometheus operator or set it to false.",
         )
+    symptom = worst(at.rollout.updated_pods)
+    if symptom is not None and symptom.fatal:
+        return Verdict(True, symptom.reason, symptom.message)
     if progressing.reason is Reason.STALLED:
         return Verdict(True, Reason.STALLED, progressing.message)
     if not progressing.ok and at.rollout.ready < at.rollout.wanted:
@@ -176,8 +204,11 @@ def _phase(at: Situation, verdicts: Mapping[ConditionType, Verdict]) -> Phase:
         if degraded.ok:
             return Phase.DEGRADED
         return Phase.UPDATING if progressing.ok else Phase.READY
-    if progressing.ok:
+    route = verdicts[ConditionType.ROUTE_READY]
+    if progressing.ok or route.reason is Reason.ROUTE_PENDING:
         return Phase.STARTING
+    if verdicts[ConditionType.MODEL_READY].ok:
+        return Phase.FAILED  # it runs, and nobody reaches it
     blocked = progressing.reason in (Reason.BLOCKED, Reason.STALLED)
     return Phase.FAILED if blocked and at.rollout.exists else Phase.PENDING
 
@@ -203,11 +234,10 @@ def _revisions(at: Situation, now: str) -> Json:
         return {k: old[k] for k in kept if k in old}
     wanted = placement.revision.hash
     revision = wanted if at.rollout.complete else old.get("revision")
-    same = old.get("updatedRevision") == wanted
     return {
         **({"revision": revision} if revision else {}),
         "updatedRevision": wanted,
-        "updateStarted": old.get("updateStarted") if same and old.get("updateStarted") else now,
+        "updateStarted": started(old, wanted, at.rollout, now),
         "slot": placement.slot,
         "renderVersion": placement.revision.render_version,
     }
@@ -215,7 +245,7 @@ def _revisions(at: Situation, now: str) -> Json:
 
 def _addresses(at: Situation) -> Json:
     service, platform = at.observed.service, at.observed.platform
-    if not at.plan.placements:
+    if not at.plan.placements or at.trouble(SERVICE) is not None:
         return {}
     local = f"{names.dns_label(service.name)}.{service.namespace}.svc.{platform.cluster_domain}"
     found: Json = {"address": {"url": f"http://{local}"}}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dfastllm_operator.claims import Claims
 from dfastllm_operator.core import Json, Key, Seen
-from dfastllm_operator.kinds import SERVICE_RESOURCE, Kind
+from dfastllm_operator.kinds import HTTP_ROUTE, SERVICE_RESOURCE, Kind
 from dfastllm_operator.names import SERVICE_LABEL, label_value
 from dfastllm_operator.packing import Packing
 
@@ -34,10 +34,10 @@ class Store:
     others read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, domain: str = "example.com", gateway: str = "") -> None:
         self._objects: dict[_Id, _Entry] = {}
         self._children: dict[tuple[str, str], set[_Id]] = {}
-        self._claims = Claims()
+        self._claims = Claims(domain, gateway)
         self._packing = Packing()
         self._labels: dict[tuple[str, str], str] = {}
         """Names of services by namespace and label, for names too long to be a label."""
@@ -56,6 +56,8 @@ class Store:
         self._remember(id_, entry)
         if kind is SERVICE_RESOURCE:
             self._claims.put(Key(id_.namespace, id_.name), obj)
+        elif kind is HTTP_ROUTE and (owner := self._key(id_.namespace, entry.owner)):
+            self._claims.routed(owner, obj)
         # Who lost an object has something to repair; who was given one has not.
         return self._key(id_.namespace, loser or entry.owner)
 
@@ -107,8 +109,8 @@ class Store:
         return None if entry is None else self._packing.unpack(SERVICE_RESOURCE, entry.body)
 
     def rival(self, key: Key) -> Key | None:
-        """An older service that claims the same hostname."""
-        return self._claims.older(key)
+        """Another service that has the hostname, or has a better claim to it."""
+        return self._claims.rival(key)
 
     def keys(self) -> list[Key]:
         """Every service."""
@@ -135,6 +137,8 @@ class Store:
             self._labels.pop((id_.namespace, label_value(id_.name)), None)
             self._claims.remove(Key(id_.namespace, id_.name))
             return
+        if id_.kind is HTTP_ROUTE and (owner := self._key(id_.namespace, entry.owner)):
+            self._claims.routed(owner, {})
         siblings = self._children[id_.namespace, entry.owner]
         siblings.discard(id_)
         if not siblings:

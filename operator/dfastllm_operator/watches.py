@@ -46,9 +46,6 @@ class Watches:
             if watch.silent_s() > longer_than_s
         ]
 
-    def troubles(self) -> list[str]:
-        return [f"{watch.kind.plural}: {watch.trouble}" for watch in self._all() if watch.trouble]
-
     async def close(self) -> None:
         tasks = [task for running in self._running.values() for _, task in running]
         self._running.clear()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from dfastllm_operator.core import Key
 from dfastllm_operator.errors import ApiError, LeaseLost
-from dfastllm_operator.ratelimit import RateLimit
 from dfastllm_operator.schedule import Schedule
 
 Worker = Callable[[Key], Awaitable[float | None]]
@@ -42,12 +41,10 @@ class WorkQueue:
         backoff: Backoff | None = None,
         *,
         rest_s: float = 0.0,
-        starts: RateLimit | None = None,
         on_failure: OnFailure | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backoff = backoff or Backoff()
-        self._starts = starts
         self._on_failure = on_failure
         self._clock = clock
         self._schedule = Schedule(rest_s)
@@ -113,8 +110,6 @@ class WorkQueue:
         return None
 
     async def _handle(self, worker: Worker, key: Key) -> None:
-        if self._starts is not None:
-            await self._starts.turn()
         try:
             again_s = await worker(key)
         except LeaseLost:

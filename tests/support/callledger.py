@@ -53,6 +53,10 @@ class CallLedger:
         """Call back when `count` further writes are done, before the client hears of the last."""
         self._after = (self._writes + count, callback)
 
+    def forget(self) -> None:
+        """Nobody is to be called back any more."""
+        self._after = None
+
     @property
     def calls(self) -> list[Recorded]:
         return list(self._calls)

@@ -13,7 +13,9 @@ from support.operators import Operator, Stage
 from support.process import until
 
 ANNOTATION = "example.org/looked"
-LOOKS = re.compile(r'^dfastllm_operator_reconcile_duration_seconds_count\{result="ok"\} (\S+)$', re.M)
+LOOKS = re.compile(
+    r'^dfastllm_operator_reconcile_duration_seconds_count\{result="ok"\} (\S+)$', re.M
+)
 
 
 def looks(operator: Operator) -> int:

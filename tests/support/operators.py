@@ -36,11 +36,13 @@ from support.kubeapi import Json, KubeApi
 from support.process import until
 from support.services import Services, condition
 
+TESTS = Path(__file__).parents[1]
 ACCOUNT = "operator"
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions")
 RBAC = "rbac.authorization.k8s.io"
 LEAVING_S = 10.0  # the promise: from SIGTERM to the exit
 READY_S = 60.0
+QUIET_S = 1.0
 GATEWAY = "kserve/kserve-ingress-gateway"
 SETTINGS = {
     # A tenth of what an installation has, as far as a busy machine of two cores can bear it.
@@ -63,7 +65,7 @@ SETTINGS = {
     "health_host": "127.0.0.1",
     "health_port": 0,
     "gateway": GATEWAY,
-    "hub_endpoint": "",
+    "hub_endpoint": "none",
     "log_format": "json",
 }
 
@@ -77,6 +79,7 @@ class Operator:
         self.log_file = log
         self._guard = guard
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DFASTLLM_")}
+        inherited["PYTHONPATH"] = os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", "")))
         given = {f"DFASTLLM_OPERATOR_{k.upper()}": str(v) for k, v in settings.items()}
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -214,6 +217,12 @@ class Stage:
         self.operator.wait()
         return self.start(**options)
 
+    def quiet(self, seconds: float = QUIET_S) -> bool:
+        """Whether nothing is written for so long."""
+        before = len(self.proxy.ledger.writes)
+        time.sleep(seconds)
+        return len(self.proxy.ledger.writes) == before
+
     def kubeconfig(self, proxy: FaultProxy) -> Path:
         """The account's own token, with the proxy in the API server's place."""
         content = yaml.safe_load(self._account_file.read_text())
@@ -283,9 +292,15 @@ def install_runtimes(api: KubeApi, namespace: str) -> None:
         api.apply(SERVING_RUNTIME, namespace, body)
 
 
-def grant(api: KubeApi, namespace: str, *, clusterwide: bool = False) -> None:
-    """An account with the rules that the operator ships with."""
-    services = [one.rule() for one in rbac.SERVICES]
+def grant(
+    api: KubeApi,
+    namespace: str,
+    grants: Sequence[rbac.Grant] = rbac.SERVICES,
+    *,
+    clusterwide: bool = False,
+) -> None:
+    """An account with the rules that the operator ships with, unless `grants` are others."""
+    services = [one.rule() for one in grants]
     leadership = [one.rule() for one in rbac.LEADERSHIP]
     api.apply(SERVICE_ACCOUNT, namespace, {"metadata": {"name": ACCOUNT}})
     if clusterwide:

@@ -77,6 +77,7 @@ class ScriptedApi:
         self._answers: dict[tuple[str, str], list[Answer | Dynamic]] = {}
         self._stopping = asyncio.Event()
         self.url = ""
+        self.otherwise: Answer | Dynamic = Status(404, "not scripted")
 
     def on(self, method: str, path: str, *answers: Answer | Dynamic) -> None:
         self._answers[method, path] = list(answers)
@@ -119,7 +120,7 @@ class ScriptedApi:
             {name.lower(): value for name, value in request.headers.items()},
         )
         self.asked.append(asked)
-        answers = self._answers.get((asked.method, asked.path), [Status(404, "not scripted")])
+        answers = self._answers.get((asked.method, asked.path), [self.otherwise])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         return await self._reply(request, answer(asked) if callable(answer) else answer)
 
@@ -152,6 +153,38 @@ class ScriptedApi:
             assert request.transport is not None
             request.transport.abort()
         return response
+
+
+def group(name: str, version: str) -> Json:
+    """An API group as discovery shows it."""
+    served = {"version": version, "groupVersion": f"{name}/{version}"}
+    return {"name": name, "versions": [served], "preferredVersion": served}
+
+
+def resources(plural: str, kind: str, *, namespaced: bool = True) -> Json:
+    """What discovery says of a group and version with one kind."""
+    return {
+        "resources": [
+            {
+                "name": plural,
+                "singularName": kind.lower(),
+                "kind": kind,
+                "namespaced": namespaced,
+                "verbs": ["get", "list", "watch", "patch"],
+            }
+        ]
+    }
+
+
+def serve_services(api: ScriptedApi) -> None:
+    """Discovery with DFastLLMServices, and with what kopf wants to see and does not use."""
+    crds = "apiextensions.k8s.io"
+    api.on("GET", "/api", {"versions": ["v1"]})
+    api.on("GET", "/apis", {"groups": [group("dfastllm.io", "v1alpha1"), group(crds, "v1")]})
+    api.on("GET", "/api/v1", resources("namespaces", "Namespace", namespaced=False))
+    crd = resources("customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
+    api.on("GET", f"/apis/{crds}/v1", crd)
+    api.on("GET", "/apis/dfastllm.io/v1alpha1", resources("dfastllmservices", "DFastLLMService"))
 
 
 def listed(*objects: Json, version: str = "1", after: str = "") -> Json:

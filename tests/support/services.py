@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,6 +70,15 @@ class Services:
     def edit(self, name: str = "demo", **spec: Any) -> Json:
         """By merge patch: None takes a field away."""
         return self.api.merge(SERVICE_RESOURCE, self.namespace, name, {"spec": spec})
+
+    def put(self, name: str, **spec: Any) -> Json:
+        """Make it, or make it this and nothing else."""
+        return self.api.apply(SERVICE_RESOURCE, self.namespace, service(name, **spec))
+
+    def touch(self, name: str) -> None:
+        """A change that means nothing to the operator."""
+        note = {"metadata": {"annotations": {"example.com/touched": secrets.token_hex(4)}}}
+        self.api.merge(SERVICE_RESOURCE, self.namespace, name, note)
 
     def get(self, name: str = "demo") -> Json:
         return self.api.get(SERVICE_RESOURCE, self.namespace, name)

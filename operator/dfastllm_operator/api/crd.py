@@ -95,7 +95,8 @@ def _columns() -> list[Json]:
 
 
 def _column(name: str, kind: str, path: str, *, wide: bool = False) -> Json:
-    return {"name": name, "type": kind, "jsonPath": path, "priority": int(wide)}
+    column = {"name": name, "type": kind, "jsonPath": path}
+    return {**column, "priority": 1} if wide else column
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def _restarts() -> Iterator[str]:
     yield (
         f"A change of {', '.join(f'`{name}`' for name in quiet)} acts on running pods or beside "
         "them. A change of any other field makes a new revision, which is rolled out; the old one "
-        "serves until the new one is ready. Writing a default out is no change.\n"
+        "serves until the new one is ready. Writing a default out is no change. One exception: "
+        "`autoscaling.type` from or to `none` replaces the pods one by one, since KServe keeps its "
+        "autoscaler class on them.\n"
     )
 
 

@@ -69,11 +69,14 @@ class DFastLLMService:
         return replace(self, spec=spec)
 
 
-def parse(raw: Json) -> DFastLLMService:
-    """Read a stored object; `Refuse` names every field that is wrong and what is right."""
+def parse(raw: Json, *, rules: bool = True) -> DFastLLMService:
+    """Read a stored object; `Refuse` names every field that is wrong and what is right.
+
+    Without `rules` only what cannot be read at all is refused: an object may be older than a rule.
+    """
     metadata = raw.get("metadata") or {}
     try:
-        spec = Spec.model_validate(raw.get("spec") or {})
+        spec = Spec.model_validate(raw.get("spec") or {}, context=None if rules else RECORDED)
     except ValidationError as error:
         raise Refuse("InvalidSpec", describe(error, Spec)) from None
     return DFastLLMService(

@@ -81,7 +81,7 @@ class Status(Struct):
     phase: str | None = Field(
         default=None,
         description="The whole in a word: Pending, Starting, Ready, Updating, Degraded, Failed, "
-        "Paused, Stopped or Deleting.",
+        "Paused or Stopped.",
     )
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16), MapList("type")] = Field(
         default=(), description="The parts in detail, one entry per type."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dfastllm_operator import names
 from dfastllm_operator.api import DFastLLMService, Spec
+from dfastllm_operator.claims import made_hostname
 from dfastllm_operator.core import Child, Placement, Platform
 from dfastllm_operator.kinds import HTTP_ROUTE
 from dfastllm_operator.resources.metadata import child
@@ -40,12 +41,20 @@ def http_route(
                 "rules": [
                     {
                         "backendRefs": backends,
-                        "timeouts": {"request": f"{service.spec.ingress.timeout_s}s"},
+                        "timeouts": {"request": gateway_duration(service.spec.ingress.timeout_s)},
                     }
                 ],
             }
         },
     )
+
+
+def gateway_duration(total_s: int) -> str:
+    """Seconds as the Gateway API spells them: at most five digits before a unit."""
+    hours, rest = divmod(total_s, 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def own_gateway(spec: Spec, platform: Platform) -> str | None:
@@ -60,4 +69,4 @@ def hostname_of(service: DFastLLMService, platform: Platform) -> str:
     said = service.spec.ingress.hostname
     if said is not None:
         return said
-    return f"{names.dns_label(f'{service.name}-{service.namespace}')}.{platform.domain}"
+    return made_hostname(service.key, platform.domain)

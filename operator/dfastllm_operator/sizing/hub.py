@@ -6,6 +6,7 @@ model the size has to be said.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from urllib.parse import quote
@@ -37,6 +38,7 @@ class Hub:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[float, HubConfig | None]] = {}
+        self._unreachable_until = -math.inf
 
     async def config(self, repository: str, revision: str | None) -> HubConfig | None:
         """What the config.json of `repository` says, None when it cannot be had or understood."""
@@ -46,6 +48,8 @@ class Hub:
         until, known = self._known.get(key, (0.0, None))
         if self._clock() < until:
             return known
+        if self._clock() < self._unreachable_until:
+            return None  # asked for another model just now; each try would hold a worker up
         found = await self._fetch(*key)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
@@ -62,6 +66,7 @@ class Hub:
                 status = answer.status
                 body = await _beginning(answer.content)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._unreachable_until = self._clock() + MISSED_S
             logger.info("hub not reached", url=url, error=f"{type(error).__name__}: {error}")
             return None
         found = _read(repository, body) if status == 200 else None

@@ -39,6 +39,12 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 
 @pytest.fixture(scope="module")
+def cases(helm: Helm) -> dict[str, list[Json]]:
+    """What comes out of each."""
+    return {name: helm.template(*case(name)) for name in CASES}
+
+
+@pytest.fixture(scope="module")
 def kubectl() -> Path:
     return binaries.ensure(["kubectl"])["kubectl"]
 
@@ -64,7 +70,6 @@ def same(charts: list[Json], manifests: list[Json]) -> None:
 
 def test_the_chart_as_it_is_installs_what_the_base_installs(helm: Helm, kubectl: Path) -> None:
     same(helm.template(), built(kubectl, MANIFESTS / "base"))
-    same(helm.template(*case("default")), built(kubectl, MANIFESTS / "base"))
 
 
 def test_the_charts_production_is_the_overlays(helm: Helm, kubectl: Path) -> None:
@@ -87,8 +92,10 @@ def test_the_charts_namespaced_mode_is_the_overlays(helm: Helm, kubectl: Path) -
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_case_renders_a_restricted_pod_and_nothing_twice(name: str, helm: Helm) -> None:
-    objects = helm.template(*case(name))
+def test_every_case_renders_a_restricted_pod_and_nothing_twice(
+    name: str, cases: dict[str, list[Json]]
+) -> None:
+    objects = cases[name]
     by_identity(objects)
     (pod,) = pod_specs(objects)
     assert pod["securityContext"] == RESTRICTED_POD
@@ -105,9 +112,11 @@ def test_every_case_is_clean_to_helms_linter(name: str, helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_object_of_the_installation_looks_like_a_services_child(name: str, helm: Helm) -> None:
+def test_no_object_of_the_installation_looks_like_a_services_child(
+    name: str, cases: dict[str, list[Json]]
+) -> None:
     key, _, value = names.SELECTOR.partition("=")
-    for body in helm.template(*case(name)):
+    for body in cases[name]:
         assert body["metadata"].get("labels", {}).get(key) != value
 
 
@@ -144,8 +153,8 @@ def test_the_crd_is_kept_unless_told_otherwise(helm: Helm) -> None:
     assert policy(*case("crds-not-kept")) is None
 
 
-def test_namespaced_mode_leaves_no_cluster_wide_permission(helm: Helm) -> None:
-    objects = helm.template(*case("two-namespaces"))
+def test_namespaced_mode_leaves_no_cluster_wide_permission(cases: dict[str, list[Json]]) -> None:
+    objects = cases["two-namespaces"]
     assert not [body for body in objects if body["kind"] == "ClusterRoleBinding"]
     roles = {b["metadata"]["namespace"] for b in objects if b["kind"] == "RoleBinding"}
     assert roles == {"team-a", "team-b", NAMESPACE}
@@ -153,8 +162,8 @@ def test_namespaced_mode_leaves_no_cluster_wide_permission(helm: Helm) -> None:
     assert sorted(runtimes) == ["team-a", "team-a", "team-b", "team-b"]
 
 
-def test_images_are_what_the_values_say(helm: Helm) -> None:
-    objects = helm.template(*case("digests"))
+def test_images_are_what_the_values_say(cases: dict[str, list[Json]]) -> None:
+    objects = cases["digests"]
     (pod,) = pod_specs(objects)
     zeros, ones = "sha256:" + "0" * 64, "sha256:" + "1" * 64
     server = f"registry.example.org/dfastllm-server@{ones}"
@@ -168,8 +177,8 @@ def test_images_are_what_the_values_say(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_replicas_may_write_the_lease_they_ask_for(name: str, helm: Helm) -> None:
-    objects = helm.template(*case(name))
+def test_replicas_may_write_the_lease_they_ask_for(name: str, cases: dict[str, list[Json]]) -> None:
+    objects = cases[name]
     (pod,) = pod_specs(objects)
     variables = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
     asked = variables.get("DFASTLLM_OPERATOR_LEASE_NAME", Settings().lease_name)
@@ -178,13 +187,13 @@ def test_replicas_may_write_the_lease_they_ask_for(name: str, helm: Helm) -> Non
     assert named == ([] if name == "no-rbac" else [[asked]])
 
 
-def test_objects_of_another_release_have_other_names(helm: Helm) -> None:
+def test_objects_of_another_release_have_other_names(cases: dict[str, list[Json]]) -> None:
     def own(objects: list[Json]) -> set[tuple[str, str, str]]:
         shared = {"CustomResourceDefinition", "ClusterServingRuntime"}
         return {at for at in by_identity(objects) if at[0] not in shared}
 
-    assert not own(helm.template()) & own(helm.template(*case("names")))
-    assert not own(helm.template()) & own(helm.template(*case("name-override")))
+    assert not own(cases["default"]) & own(cases["names"])
+    assert not own(cases["default"]) & own(cases["name-override"])
 
 
 def test_the_development_overlay_runs_what_was_just_built(kubectl: Path) -> None:

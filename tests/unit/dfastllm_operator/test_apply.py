@@ -191,6 +191,25 @@ def test_a_refusal_of_one_object_does_not_keep_the_others_back(
     ]
 
 
+def test_no_pod_starts_with_what_somebody_else_put_in_the_place(
+    applier: Applier, server: Server
+) -> None:
+    server.objects[CONFIG_MAP, "c"] = {"metadata": {"name": "c", "uid": "x"}}
+    done = asyncio.run(
+        applier.apply(KEY, UID, [child(CONFIG_MAP, "c"), child(INFERENCE_SERVICE, "i")], [])
+    )
+    assert server.log == []
+    assert [t.name for t in done.troubles] == ["c"]
+
+
+def test_a_refusal_for_now_is_told_and_to_be_tried_again(applier: Applier, server: Server) -> None:
+    server.failing["c"] = Busy("exceeded quota", status=403)
+    done = run(applier, server, child(CONFIG_MAP, "c"), child(SERVICE, "s"))
+    assert server.log == ["apply Service/s"]
+    assert done.busy is server.failing["c"]
+    assert not done.troubles[0].terminal
+
+
 def test_a_server_that_is_not_there_ends_the_attempt(applier: Applier, server: Server) -> None:
     server.failing["c"] = Busy("no answer")
     with pytest.raises(Busy):

@@ -246,7 +246,7 @@ def test_status_is_applied_under_another_name(tmp_path: Path) -> None:
     async def body(api: ScriptedApi, cluster: Cluster) -> None:
         path = "/apis/dfastllm.io/v1alpha1/namespaces/ns/dfastllmservices/a/status"
         api.on("PATCH", path, made("a"))
-        await cluster.apply_status(SERVICE_RESOURCE, made("a"))
+        await cluster.patch_status(SERVICE_RESOURCE, made("a"))
         assert api.asked[0].query["fieldManager"] == names.STATUS_MANAGER
 
     against(tmp_path, body)
@@ -309,7 +309,7 @@ def test_without_a_permit_nothing_is_written_but_the_lease(tmp_path: Path) -> No
         cluster.permit = deposed
         for write in (
             cluster.apply(CONFIG_MAP, made("a"), force=True),
-            cluster.apply_status(SERVICE_RESOURCE, made("a")),
+            cluster.patch_status(SERVICE_RESOURCE, made("a")),
             cluster.create(CONFIG_MAP, made("a")),
             cluster.replace(CONFIG_MAP, made("a")),
             cluster.delete(CONFIG_MAP, "ns", "a", uid="u"),

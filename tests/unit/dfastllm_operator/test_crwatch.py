@@ -14,6 +14,7 @@ from support.scripted_api import (
     listed,
     made,
     run,
+    serve_services,
     until,
 )
 
@@ -30,38 +31,6 @@ PATIENCE = Patience(
 Body = Callable[[ScriptedApi, CustomResourceWatch, list[tuple[str, str]]], Awaitable[None]]
 
 
-def group(name: str, version: str) -> Any:
-    served = {"version": version, "groupVersion": f"{name}/{version}"}
-    return {"name": name, "versions": [served], "preferredVersion": served}
-
-
-def resources(plural: str, kind: str, namespaced: bool) -> Any:
-    verbs = ["get", "list", "watch", "patch"]
-    singular = kind.lower()
-    return {
-        "resources": [
-            {
-                "name": plural,
-                "singularName": singular,
-                "kind": kind,
-                "namespaced": namespaced,
-                "verbs": verbs,
-            }
-        ]
-    }
-
-
-def discovery(api: ScriptedApi) -> None:
-    """What kopf wants to see, whether it uses it or not."""
-    crds = "apiextensions.k8s.io"
-    api.on("GET", "/api", {"versions": ["v1"]})
-    api.on("GET", "/apis", {"groups": [group("dfastllm.io", "v1alpha1"), group(crds, "v1")]})
-    api.on("GET", "/api/v1", resources("namespaces", "Namespace", False))
-    crd = resources("customresourcedefinitions", "CustomResourceDefinition", False)
-    api.on("GET", f"/apis/{crds}/v1", crd)
-    api.on("GET", GROUP, resources("dfastllmservices", "DFastLLMService", True))
-
-
 def answers(api: ScriptedApi, lists: list[Any], streams: list[Any]) -> None:
     def answer(asked: Asked) -> Any:
         queue = streams if "watch" in asked.query else lists
@@ -73,7 +42,7 @@ def answers(api: ScriptedApi, lists: list[Any], streams: list[Any]) -> None:
 def watching(folder: Path, body: Body) -> None:
     async def test() -> None:
         async with ScriptedApi(folder) as api:
-            discovery(api)
+            serve_services(api)
             heard: list[tuple[str, str]] = []
 
             def deliver(event: str, obj: Any) -> None:

@@ -19,8 +19,17 @@ from dfastllm_operator.kinds import (
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.rollout import rollout
-from dfastllm_operator.status import compose, condition, refused
-from support.situations import GATEWAY, deployment, observed, platform, raw, route, service
+from dfastllm_operator.status import compose, condition, merge_patch, refused
+from support.situations import (
+    GATEWAY,
+    HASH_LABEL,
+    deployment,
+    observed,
+    platform,
+    raw,
+    route,
+    service,
+)
 
 NOW = "2026-01-01T00:00:00Z"
 LATER = "2026-01-01T01:00:00Z"
@@ -102,6 +111,45 @@ def test_an_update_that_takes_too_long_is_stalled_and_still_serves() -> None:
     assert words(status, "Ready")[0] == "True"
     assert words(status, "Degraded") == ("True", "Stalled")
     assert status["phase"] == "Degraded"
+
+
+def test_a_stuck_update_says_why() -> None:
+    before = status_of(serving())
+    waiting = Seen(
+        POD,
+        {
+            "metadata": {
+                "name": "new",
+                "labels": {
+                    HASH_LABEL: revision_hash(service({"image": "server:2"}).spec),
+                },
+            },
+            "status": {
+                "conditions": [
+                    {"type": "PodScheduled", "status": "False", "message": "Insufficient cpu"}
+                ]
+            },
+        },
+    )
+    look = observed(
+        {"image": "server:2"}, [deployment(HASH), route(), waiting], status=before, on=ROUTED
+    )
+    status = status_of(look)
+    message = str(condition(status, "Progressing")["message"])  # type: ignore[arg-type]
+    assert message.startswith("0 of 1 replicas of the wanted revision serve.")
+    assert "Insufficient cpu" in message
+
+
+def test_a_service_that_runs_and_cannot_be_reached_has_failed() -> None:
+    look = serving(spec={"ingress": {"hostname": "llm.example.org"}}, rival=Key("shop", "older"))
+    assert status_of(look)["phase"] == "Failed"
+
+
+def test_the_address_of_somebody_elses_service_is_not_given_out() -> None:
+    trouble = Trouble(SERVICE, "demo", Reason.NAME_TAKEN, "Service demo exists")
+    status = status_of(observed({}, on=ROUTED), trouble)
+    assert "address" not in status
+    assert words(status, "Degraded") == ("True", "NameTaken")
 
 
 def test_a_pod_without_a_gpu_is_the_reason() -> None:
@@ -282,6 +330,31 @@ def test_an_inference_service_that_is_refused_says_by_whom() -> None:
     status = status_of(observed({}, on=ROUTED), trouble)
     assert words(status, "ModelReady") == ("False", "Refused")
     assert words(status, "Degraded")[0] == "True"
+
+
+def test_a_patch_makes_the_status_exactly_what_it_should_be() -> None:
+    old = {"url": "x", "sizing": {"a": 1, "b": 2}, "conditions": [1, 2]}
+    new = {"sizing": {"a": 3}, "conditions": [1], "phase": "Ready"}
+    assert merge_patch(old, new) == {
+        "url": None,
+        "sizing": {"a": 3, "b": None},
+        "conditions": [1],
+        "phase": "Ready",
+    }
+
+
+def test_a_service_that_was_complete_has_its_time_anew() -> None:
+    first = status_of(serving(spec={"replicas": {"min": 2}}, pods={"wanted": 2, "ready": 2}))
+    again = status_of(
+        serving(spec={"replicas": {"min": 2}}, pods={"wanted": 2, "ready": 1}, status=first),
+        now=LATER,
+    )
+    assert again["updateStarted"] == LATER
+    still = status_of(
+        serving(spec={"replicas": {"min": 2}}, pods={"wanted": 2, "ready": 1}, status=again),
+        now="2026-01-01T02:00:00Z",
+    )
+    assert still["updateStarted"] == LATER
 
 
 def test_a_spec_that_cannot_be_read_keeps_what_is_known() -> None:

@@ -270,7 +270,6 @@ def test_each_kind_is_watched_in_each_namespace_until_it_is_served_no_more(tmp_p
         assert woken == [Key("ns", "a")]
         assert watches.silent(3600.0) == []
         assert len(watches.silent(-1.0)) == 2
-        assert watches.troubles() == []
         assert not watches.failed.done()
 
     several(tmp_path, body)

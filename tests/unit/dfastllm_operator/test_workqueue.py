@@ -4,7 +4,6 @@ import pytest
 
 from dfastllm_operator.core import Key
 from dfastllm_operator.errors import Busy, LeaseLost
-from dfastllm_operator.ratelimit import RateLimit
 from dfastllm_operator.workqueue import Backoff, Worker, WorkQueue
 from support.scripted_api import run, until
 
@@ -189,32 +188,6 @@ def test_closing_lets_workers_finish_what_they_have_in_hand_and_no_more() -> Non
         queue.close()
         await task
         assert finished == [A]
-
-    run(test())
-
-
-def test_starts_are_limited_over_all_keys() -> None:
-    async def test() -> None:
-        now, slept = 0.0, 0.0
-
-        async def sleep(seconds: float) -> None:
-            nonlocal slept
-            slept += seconds
-
-        starts = RateLimit(10.0, burst=1.0, clock=lambda: now, sleep=sleep)
-        queue = WorkQueue(starts=starts)
-        handled: list[Key] = []
-
-        async def worker(key: Key) -> None:
-            handled.append(key)
-
-        for number in range(4):
-            queue.add(Key("ns", str(number)))
-        task = await working(queue, worker, 1)
-        await until(lambda: len(handled) == 4)
-        queue.close()
-        await task
-        assert slept == pytest.approx(0.1 + 0.2 + 0.3)
 
     run(test())
 

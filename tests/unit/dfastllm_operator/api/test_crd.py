@@ -39,7 +39,7 @@ def test_it_is_the_kind_the_operator_works_with() -> None:
 
 def test_an_on_call_engineer_sees_at_once_what_is_wrong() -> None:
     columns = crd.crd()["spec"]["versions"][0]["additionalPrinterColumns"]
-    shown = [column["name"] for column in columns if not column["priority"]]
+    shown = [column["name"] for column in columns if not column.get("priority")]
     assert shown == ["Ready", "Phase", "Reason", "Model", "Replicas", "GPU", "URL", "Age"]
 
 

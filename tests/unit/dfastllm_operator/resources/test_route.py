@@ -2,7 +2,7 @@ import pytest
 
 from dfastllm_operator.core import Json, Platform
 from dfastllm_operator.kinds import HTTP_ROUTE, INFERENCE_SERVICE
-from dfastllm_operator.resources.route import hostname_of, own_gateway
+from dfastllm_operator.resources.route import gateway_duration, hostname_of, own_gateway
 from support.rendered import a_platform, a_service, children_of
 
 TINY = {"model": {"uri": "builtin://tiny"}}
@@ -39,10 +39,15 @@ def test_the_host_name_is_the_users_or_made_of_name_and_namespace() -> None:
     assert len(hostname_of(long, a_platform()).split(".")[0]) == 63
 
 
+def test_a_duration_is_spelled_as_the_gateway_api_takes_it() -> None:
+    spelled = [gateway_duration(s) for s in (1, 60, 600, 3661, 360_000)]
+    assert spelled == ["1s", "1m", "10m", "1h1m1s", "100h"]
+
+
 def test_a_stream_may_last_as_long_as_the_spec_says() -> None:
     service = a_service({**TINY, "ingress": {"timeout": "1h30m"}})
     children = children_of(service, a_platform(gateway="infra/public"))
     (route,) = [c.body for c in children if c.kind == HTTP_ROUTE]
-    assert route["spec"]["rules"][0]["timeouts"] == {"request": "5400s"}
+    assert route["spec"]["rules"][0]["timeouts"] == {"request": "1h30m"}
     (isvc,) = [c.body for c in children if c.kind == INFERENCE_SERVICE]
     assert isvc["spec"]["predictor"]["timeout"] == 5400

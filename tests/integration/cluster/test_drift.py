@@ -1,0 +1,225 @@
+"""What is deleted, edited or replaced comes back; what belongs to others is left alone."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.rig import Rig
+from dfastllm_operator import names
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    HPA,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    NETWORK_POLICY,
+    OWNED,
+    POD_MONITOR,
+    SCALED_OBJECT,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    SERVICE_RESOURCE,
+    Kind,
+)
+from support.kubeapi import Json
+from support.operators import Stage, staged
+from support.process import until
+from support.services import Services
+
+FULL: Json = {
+    "replicas": {"min": 2, "max": 4},
+    "autoscaling": {"type": "keda", "keda": {"serverAddress": "http://prometheus:9090"}},
+    "monitoring": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+}
+"""A service with a child of every kind; of the two scalers it can have one."""
+
+KINDS = [kind for kind in OWNED if kind is not HPA]
+QUIET_S = 3.0
+FOREIGN = {"example.com/foreign": "yes"}
+
+# A change to a field that the operator owns, in what Kubernetes lets one change.
+TAMPERING: dict[Kind, Json] = {
+    CONTROLLER_REVISION: {"metadata": {"labels": {names.REVISION_LABEL: "wrong"}}},
+    CONFIG_MAP: {"metadata": {"labels": {names.REVISION_LABEL: "wrong"}}},
+    SERVICE_ACCOUNT: {"automountServiceAccountToken": True},
+    INFERENCE_SERVICE: {"spec": {"predictor": {"timeout": 7}}},
+    SERVICE: {"spec": {"selector": {"app": "wrong"}}},
+    HTTP_ROUTE: {"spec": {"hostnames": ["wrong.example.com"]}},
+    SCALED_OBJECT: {"spec": {"maxReplicaCount": 99}},
+    DISRUPTION_BUDGET: {"spec": {"maxUnavailable": 2}},
+    NETWORK_POLICY: {"spec": {"policyTypes": ["Ingress", "Egress"]}},
+    POD_MONITOR: {"spec": {"podTargetLabels": ["wrong"]}},
+}
+
+
+@pytest.fixture(scope="module")
+def stage(rig: Rig) -> Iterator[Stage]:
+    with staged(rig) as stage:
+        stage.services.create(**FULL)
+        stage.services.wait("Ready", "True")
+        stage.services.wait("Progressing", "False", "Complete")
+        yield stage
+
+
+@pytest.fixture
+def services(stage: Stage) -> Iterator[Services]:
+    """The one service, which a test leaves as it found it."""
+    before = stage.services.end_state()
+    yield stage.services
+    until(lambda: stage.services.end_state() == before, "the state before the test")
+
+
+def _child(services: Services, kind: Kind) -> Json:
+    (body,) = [body for other, body in services.owned() if other is kind]
+    return body
+
+
+def _wanted(body: Json) -> Json:
+    """Content and marks of a child, without what the API server adds."""
+    kept = {key: body[key] for key in body if key not in ("metadata", "status")}
+    metadata = body["metadata"]
+    labels = metadata.get("labels")
+    return {**kept, "labels": labels, "owners": metadata.get("ownerReferences")}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_deleted_child_is_made_again(kind: Kind, services: Services) -> None:
+    body = _child(services, kind)
+    name, uid = body["metadata"]["name"], body["metadata"]["uid"]
+    services.api.delete(kind, services.namespace, name)
+
+    def back() -> bool:
+        now = services.child(kind, name)
+        return now is not None and now["metadata"]["uid"] != uid
+
+    until(back, f"{kind} {name} again")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_an_edited_child_is_put_right(kind: Kind, services: Services) -> None:
+    body = _child(services, kind)
+    name = body["metadata"]["name"]
+    services.api.merge(kind, services.namespace, name, TAMPERING[kind])
+    until(lambda: _wanted(_child(services, kind)) == _wanted(body), f"{kind} {name} as it was")
+    assert _child(services, kind)["metadata"]["uid"] == body["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_labels_and_the_owner_are_put_back(kind: Kind, services: Services) -> None:
+    """Without them the operator's watch does not show the object any more."""
+    body = _child(services, kind)
+    name = body["metadata"]["name"]
+    bare = {"metadata": {"labels": None, "ownerReferences": None}}
+    services.api.merge(kind, services.namespace, name, bare)
+
+    def reported() -> bool:
+        found = services.child(kind, name)
+        return found is not None and _wanted(found) == _wanted(body)
+
+    try:
+        until(lambda: reported() or _named(services, kind, name), f"{kind} repaired or reported")
+    finally:
+        if not reported():  # an object without owner is nobody's: a person has to decide
+            services.api.delete(kind, services.namespace, name)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_foreign_object_in_place_of_a_child_is_reported_and_left_alone(
+    kind: Kind, stage: Stage, services: Services
+) -> None:
+    body = _child(services, kind)
+    name = body["metadata"]["name"]
+    stage.operator.signal(signal.SIGSTOP)  # it would be faster
+    try:
+        services.api.delete(kind, services.namespace, name)
+        until(lambda: _gone_or_forced(services, kind, name), f"{kind} {name} gone")
+        foreign = {
+            **{key: body[key] for key in body if key not in ("metadata", "status")},
+            "metadata": {"name": name, "annotations": FOREIGN},
+        }
+        if kind is SERVICE:
+            foreign["spec"] = {"ports": [{"port": 1}]}
+        services.api.create(kind, services.namespace, foreign)
+    finally:
+        stage.operator.signal(signal.SIGCONT)
+    until(lambda: _named(services, kind, name), f"{kind} {name} reported")
+    left = services.api.get(kind, services.namespace, name)
+    assert left["metadata"]["annotations"]["example.com/foreign"] == "yes"
+    assert not left["metadata"].get("ownerReferences")
+    services.api.delete(kind, services.namespace, name)
+    until(lambda: services.child(kind, name) is None or _owned(services, kind, name))
+
+
+def _gone_or_forced(services: Services, kind: Kind, name: str) -> bool:
+    return services.child(kind, name) is None
+
+
+def _named(services: Services, kind: Kind, name: str) -> bool:
+    status = services.get()["status"]
+    taken = [c for c in status["conditions"] if c["reason"] == "NameTaken"]
+    return any(f"{kind} {name}" in c["message"] for c in taken)
+
+
+def _owned(services: Services, kind: Kind, name: str) -> bool:
+    found = services.child(kind, name)
+    return found is not None and bool(found["metadata"].get("ownerReferences"))
+
+
+def test_fields_of_others_stay(services: Services) -> None:
+    for kind, body in services.owned():
+        patch = {"metadata": {"annotations": FOREIGN, "labels": {"foreign": "yes"}}}
+        services.api.merge(kind, services.namespace, body["metadata"]["name"], patch)
+    services.edit(ingress={"timeout": "7m"}, monitoring={"interval": "7s"})
+    until(lambda: services.get()["status"]["observedGeneration"] == _generation(services))
+    services.edit(ingress={"timeout": None}, monitoring={"interval": None})
+    until(lambda: services.get()["status"]["observedGeneration"] == _generation(services))
+    for kind, body in services.owned():
+        assert body["metadata"]["annotations"]["example.com/foreign"] == "yes", kind
+        assert body["metadata"]["labels"]["foreign"] == "yes", kind
+        bare = {"annotations": dict.fromkeys(FOREIGN), "labels": {"foreign": None}}
+        services.api.merge(kind, services.namespace, body["metadata"]["name"], {"metadata": bare})
+
+
+def _generation(services: Services) -> int:
+    return int(services.get()["metadata"]["generation"])
+
+
+def test_replicas_under_a_scaler_are_the_scalers(services: Services) -> None:
+    def scale(replicas: int) -> None:
+        name = names.predictor("demo", services.namespace, "a")
+        patch = {"spec": {"replicas": replicas}}
+        services.api.merge(DEPLOYMENT, services.namespace, name, patch)
+        until(lambda: services.get()["status"]["readyReplicas"] == replicas)
+
+    before = services.deployment()["spec"]["replicas"]
+    scale(4)
+    services.edit(ingress={"timeout": "8m"})
+    until(lambda: services.inference_service()["spec"]["predictor"]["timeout"] == 480)
+    services.edit(ingress={"timeout": None})
+    until(lambda: services.inference_service()["spec"]["predictor"]["timeout"] == 600)
+    assert services.deployment()["spec"]["replicas"] == 4
+    scale(before)
+
+
+def test_a_status_edited_by_hand_is_put_right(services: Services) -> None:
+    wrong = {"status": {"phase": "Failed", "conditions": [], "revision": "wrong"}}
+    services.api.merge(SERVICE_RESOURCE, services.namespace, "demo", wrong, "status")
+
+
+def test_nothing_is_written_while_nothing_changes(stage: Stage, services: Services) -> None:
+    until(stage.quiet, "a first quiet second")
+    assert stage.quiet(QUIET_S)
+
+
+def test_an_unrelated_change_of_the_service_writes_nothing(
+    stage: Stage, services: Services
+) -> None:
+    until(stage.quiet, "a first quiet second")
+    before = len(stage.proxy.ledger.writes)
+    services.touch("demo")
+    assert stage.quiet()
+    assert stage.proxy.ledger.writes[before:] == []

@@ -1,0 +1,189 @@
+"""An API server fails in every way a client can see: the end is the same, nothing is doubled."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from cluster.rig import Rig
+from dfastllm_operator import rbac
+from dfastllm_operator.kinds import NETWORK_POLICY, SERVICE
+from support.faults import (
+    Answer,
+    Coalesce,
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    GoneEvent,
+    LoseAnswer,
+    StaleList,
+)
+from support.kubeapi import Json
+from support.operators import Stage, grant, staged
+from support.process import until
+
+FIRST: Json = {"networkPolicy": {"enabled": True}}
+EDIT: Json = {"env": [{"name": "NEW", "value": "1"}], "networkPolicy": None}
+OUTAGE_S = 120.0
+HANGING_S = 4.0
+"""Longer than the operator waits for an answer in tests."""
+
+WRITES: dict[str, Any] = {"writes": True}
+WATCHES: dict[str, Any] = {"verbs": ("watch",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A fault, the requests it hits, and how many of them; `watches`: the open ones are closed."""
+
+    fault: Fault
+    requests: dict[str, Any] = field(default_factory=dict)
+    times: int | None = None
+    watches: bool = False
+
+
+TRIALS = {
+    "401": Trial(Answer(401), times=8),
+    "409": Trial(Answer(409), WRITES, times=6),
+    "429": Trial(Answer(429, retry_after_s=1), WRITES, times=3),
+    "500": Trial(Answer(500), times=12),
+    "503": Trial(Answer(503), times=12),
+    "503 for the status": Trial(Answer(503), {"subresource": "status"}, times=4),
+    "504 for KServe's webhooks": Trial(
+        Answer(500, message="failed calling webhook"), {"resource": "inferenceservices"}, times=4
+    ),
+    "dropped requests": Trial(Drop(), WRITES, times=6),
+    "lost answers": Trial(LoseAnswer(), WRITES, times=6),
+    "latency": Trial(Delay(0.2)),
+    "hanging requests": Trial(Delay(HANGING_S), WRITES, times=2),
+    "410 for watches": Trial(Answer(410), WATCHES, times=12, watches=True),
+    "410 in watches": Trial(GoneEvent(), WATCHES, times=12, watches=True),
+    "closed watches": Trial(Drop(), WATCHES, times=12, watches=True),
+    "doubled events": Trial(Duplicate(), WATCHES, watches=True),
+    "coalesced events": Trial(Coalesce(0.3), WATCHES, watches=True),
+}
+
+
+@pytest.fixture(scope="module")
+def stage(rig: Rig) -> Iterator[Stage]:
+    with staged(rig) as stage:
+        yield stage
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """What an undisturbed operator comes to: after the creation, after the edit."""
+
+    created: Json
+    edited: Json
+
+
+@pytest.fixture(scope="module")
+def calm(stage: Stage) -> Calm:
+    stage.services.create("calm", **FIRST)
+    created = stage.services.settled("calm")
+    stage.services.edit("calm", **EDIT)
+    return Calm(created, stage.services.settled("calm"))
+
+
+def _none_told_twice(stage: Stage, name: str) -> None:
+    told = Counter((e["reason"], e["message"]) for e in stage.services.events(name))
+    assert told["Serving", "Ready: Ready is True."] <= 1, told
+
+
+def _service_name(title: str) -> str:
+    return "-".join(("x", *title.lower().replace("'", "").split()))
+
+
+@pytest.mark.parametrize("title", TRIALS)
+def test_the_end_is_the_same_after(title: str, stage: Stage, calm: Calm) -> None:
+    trial, name = TRIALS[title], _service_name(title)
+    for act, wanted in ((_create, calm.created), (_edit, calm.edited)):
+        rule = stage.proxy.fault(trial.fault, times=trial.times, **trial.requests)
+        if trial.watches:
+            stage.proxy.close_watches()
+        act(stage, name)
+        assert stage.services.settled(name) == wanted
+        assert rule.hits, "the fault was never met"
+        stage.proxy.remove(rule)
+        stage.proxy.close_watches()
+    _none_told_twice(stage, name)
+    assert stage.operator.running
+    stage.services.delete(name)
+
+
+def _create(stage: Stage, name: str) -> None:
+    stage.services.create(name, **FIRST)
+
+
+def _edit(stage: Stage, name: str) -> None:
+    stage.services.edit(name, **EDIT)
+
+
+def test_silent_watches_are_opened_anew(stage: Stage, calm: Calm) -> None:
+    stage.services.create("silent", **FIRST)
+    stage.services.settled("silent")
+    assert stage.proxy.silence_watches() > 5
+    stage.services.edit("silent", **EDIT)
+    assert stage.services.settled("silent") == calm.edited
+    stage.services.api.delete(SERVICE, stage.namespace, "silent")
+    until(lambda: stage.services.child(SERVICE, "silent"), "the Service again")
+    assert stage.operator.running
+
+
+def test_a_server_that_lags_behind_leads_to_the_same_end(stage: Stage, calm: Calm) -> None:
+    stage.services.create("lagging", **FIRST)
+    stage.services.settled("lagging")
+    stage.restart()  # its lists are what is told again later
+    stage.services.edit("lagging", **EDIT)
+    stage.services.settled("lagging")
+    rule = stage.proxy.fault(StaleList(), verbs=("list",))
+    stage.restart()
+    assert rule.hits
+    stage.proxy.remove(rule)
+    until(lambda: stage.services.settled("lagging") == calm.edited, "the same end")
+
+
+def test_changes_during_an_outage_are_made_up_for(stage: Stage, calm: Calm) -> None:
+    _sit_out(stage, calm, "outage", 3.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_minutes_of_outage_are_sat_out(rig: Rig, calm: Calm) -> None:
+    with staged(rig, start=False) as stage:
+        stage.start(outage_s=2 * OUTAGE_S)
+        operator = stage.operator
+        _sit_out(stage, calm, "outage", OUTAGE_S)
+        assert stage.operator is operator
+
+
+def _sit_out(stage: Stage, calm: Calm, name: str, seconds: float) -> None:
+    stage.services.create(name, **FIRST)
+    stage.services.settled(name)
+    with stage.proxy.outage():
+        stage.services.edit(name, **EDIT)
+        stage.services.api.delete(SERVICE, stage.namespace, name)
+        time.sleep(seconds)
+        assert stage.operator.running
+        assert stage.operator.status("/livez") == 200
+    assert stage.services.settled(name) == calm.edited
+    assert stage.services.child(SERVICE, name) is not None
+
+
+def test_a_missing_permission_is_named(stage: Stage, calm: Calm) -> None:
+    less = [g for g in rbac.SERVICES if g.kind is not NETWORK_POLICY]
+    grant(stage.api, stage.namespace, less)
+    try:
+        stage.services.create("forbidden", **FIRST)
+        found = stage.services.wait("Degraded", "True", "ApplyFailed", "forbidden")
+        assert "networkpolicies" in found["message"]
+        assert "cannot get" in found["message"]
+        stage.services.wait("Ready", "True", "", "forbidden")
+    finally:
+        grant(stage.api, stage.namespace)
+    assert stage.services.settled("forbidden") == calm.created

@@ -1,0 +1,32 @@
+"""The operator of a release to come, to be run as a program: it renders pods in a version of its own.
+
+Takes the operator's own command line.
+"""
+
+from dataclasses import replace
+
+from dfastllm_operator.api import DFastLLMService
+from dfastllm_operator.core import Revision
+from dfastllm_operator.resources import pods
+from dfastllm_operator.resources.pod import RenderedPod
+
+VERSION = 2
+MARK = {"name": "RENDERED_BY", "value": str(VERSION)}
+
+
+def render(service: DFastLLMService, revision: Revision) -> RenderedPod:
+    """As the version before, and one more variable."""
+    pod = pods.RENDER_VERSIONS[VERSION - 1](service, revision)
+    return replace(pod, container={**pod.container, "env": [*pod.container["env"], MARK]})
+
+
+def main() -> None:
+    pods.RENDER_VERSIONS = {**pods.RENDER_VERSIONS, VERSION: render}
+    pods.CURRENT = VERSION
+    from dfastllm_operator.__main__ import main as operate  # takes CURRENT over as it is then
+
+    operate()
+
+
+if __name__ == "__main__":
+    main()
