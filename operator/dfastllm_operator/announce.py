@@ -19,17 +19,6 @@ ON_THE_WAY = frozenset(
 )
 """Reasons of a part that is not ready yet and needs nobody's help."""
 
-OF_THE_WHOLE = frozenset(
-    {
-        Reason.APPLY_FAILED,
-        Reason.CONTESTED,
-        Reason.MONITORING_MISSING,
-        Reason.REPLICAS_MISSING,
-        Reason.STALLED,
-    }
-)
-"""Reasons only the condition Degraded has."""
-
 
 def events(raw: Json, status: Mapping[str, Any], now: str, reporter: str) -> list[Json]:
     """Events for the step from the status in `raw` to `status`; `reporter` is this pod's name."""
@@ -43,9 +32,16 @@ def _transitions(
     old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     before = {c["type"]: c for c in old.get("conditions") or []}
-    for condition in new.get("conditions") or []:
-        last = before.get(condition["type"], {})
-        if condition["status"] != "Unknown" and _news(last, condition):
+    after = {c["type"]: c for c in new.get("conditions") or []}
+    for kind, condition in after.items():
+        last = before.get(kind, {})
+        if condition["status"] == "Unknown":
+            continue
+        if kind == ConditionType.DEGRADED:
+            told = _news_of_the_whole(last, condition, _faults(before), _faults(after))
+        else:
+            told = _news(last, condition)
+        if told:
             yield last, condition
 
 
@@ -59,13 +55,29 @@ def _news(last: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
         return False
     if _bad(condition):
         # Starting up is no news; falling back to it is.
-        return _told(condition) and (condition["reason"] not in ON_THE_WAY or _good(last))
-    return _bad(last) and _told(last) and last["reason"] not in ON_THE_WAY
+        return condition["reason"] not in ON_THE_WAY or _good(last)
+    return _bad(last) and last["reason"] not in ON_THE_WAY
 
 
-def _told(condition: Mapping[str, Any]) -> bool:
-    """Whether this condition is the one to tell: Degraded repeats what parts say."""
-    return condition["type"] != ConditionType.DEGRADED or condition["reason"] in OF_THE_WHOLE
+def _news_of_the_whole(
+    last: Mapping[str, Any],
+    condition: Mapping[str, Any],
+    faults_before: frozenset[str],
+    faults: frozenset[str],
+) -> bool:
+    """Degraded is told unless it repeats what a part says."""
+    if (last.get("status"), last.get("reason")) == (condition["status"], condition["reason"]):
+        return False
+    if _bad(condition):
+        return condition["reason"] not in faults
+    return _bad(last) and last["reason"] not in faults_before
+
+
+def _faults(conditions: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """Reasons of the parts that are not well."""
+    whole = (ConditionType.READY, ConditionType.DEGRADED, ConditionType.PROGRESSING)
+    parts = [c for kind, c in conditions.items() if kind not in whole]
+    return frozenset(str(c["reason"]) for c in parts if _bad(c))
 
 
 def _bad(condition: Mapping[str, Any]) -> bool:

@@ -87,14 +87,22 @@ class Applier:
         self._contest = contest
 
     async def apply(
-        self, key: Key, uid: str, wanted: Sequence[Child], seen: Sequence[Seen]
+        self,
+        key: Key,
+        uid: str,
+        wanted: Sequence[Child],
+        seen: Sequence[Seen],
+        *,
+        spared: Collection[Kind] = (),
     ) -> Applied:
         """Bring the children of `key` to `wanted`; owned objects not wanted are deleted.
+
+        What there is of the kinds in `spared` is left as it is.
 
         Raises `errors.Busy` when the API server does not answer, and LeaseLost.
         """
         done = Applied()
-        owned = {(s.kind, s.name): s for s in seen if s.kind in OWNED}
+        owned = {(s.kind, s.name): s for s in seen if s.kind in OWNED and s.kind not in spared}
         leftovers = [s for at, s in owned.items() if at not in {(c.kind, c.name) for c in wanted}]
         for left in leftovers:  # two scalers on one Deployment would fight: the old one goes first
             if left.kind in SCALERS:
@@ -201,7 +209,6 @@ class Applier:
         if await self._writer.delete(seen.kind, key.namespace, seen.name, uid=uid):
             done.writes.append(f"delete {seen.kind}/{seen.name}")
         self._cache.remove(seen.kind, seen.body)
-        self._contest.forget(_identity(key, seen.kind, seen.name))
 
 
 def _owned_by(seen: Json, uid: str) -> bool:

@@ -57,6 +57,12 @@ class Claims:
         else:
             self._routed.pop(key, None)
 
+    def unrouted(self, namespace: str, route: str) -> None:
+        """The route of that name is gone."""
+        for key in [k for k in self._routed if k.namespace == namespace]:
+            if names.dns_label(key.name) == route:
+                del self._routed[key]
+
     def rival(self, key: Key) -> Key | None:
         """The service that has what `key` claims, or will get it; None when `key` may have it."""
         claim = self._of.get(key)

@@ -62,6 +62,9 @@ def config(at: Situation) -> Verdict:
     problem = at.plan.problem
     if problem is not None:
         return Verdict(False, Reason.named(problem.reason), problem.message)
+    refused = at.trouble(INFERENCE_SERVICE)
+    if refused is not None and refused.terminal:
+        return Verdict(False, Reason.REFUSED, refused.message)
     taken = next((t for t in at.troubles if t.reason is Reason.NAME_TAKEN), None)
     if taken is not None:
         return Verdict(False, Reason.NAME_TAKEN, taken.message)

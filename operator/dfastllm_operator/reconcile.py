@@ -21,7 +21,7 @@ from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
 from dfastllm_operator.core import Child, Json, Key, Platform
 from dfastllm_operator.decide import Plan, decide
-from dfastllm_operator.errors import Conflict, Forbidden, Invalid, NotFound, Refuse
+from dfastllm_operator.errors import ApiError, Conflict, NotFound, Refuse
 from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import EVENT, HTTP_ROUTE, SERVICE_RESOURCE
 from dfastllm_operator.observe import Hub, Observed, observe
@@ -95,7 +95,11 @@ class Reconciler:
         if service.spec.paused or (not plan.placements and plan.problem is not None):
             return Applied()
         wanted = wanted_children(observed, plan)
-        return await self._applier.apply(service.key, service.uid, wanted, observed.seen)
+        # A hostname that is taken takes no route away that works.
+        spared = {HTTP_ROUTE} if observed.rival is not None else set()
+        return await self._applier.apply(
+            service.key, service.uid, wanted, observed.seen, spared=spared
+        )
 
     async def _conclude(self, observed: Observed, plan: Plan, applied: Applied) -> float | None:
         """Status, Events, one log line if something changed, and when to look again."""
@@ -144,10 +148,13 @@ class Reconciler:
             )
 
     async def _write_status(self, raw: Json, status: Json) -> None:
-        """A CR deleted meanwhile needs no status; one changed meanwhile is looked at again."""
+        """A CR deleted meanwhile needs no status; one changed meanwhile wakes its key anyway."""
         try:
             written = await self._cluster.patch_status(SERVICE_RESOURCE, _status_body(raw, status))
         except NotFound:
+            return
+        except Conflict as error:
+            logger.debug("changed meanwhile", service=raw["metadata"]["name"], error=str(error))
             return
         self._store.put(SERVICE_RESOURCE, written)
 
@@ -156,7 +163,7 @@ class Reconciler:
             await self._cluster.create(EVENT, event)
         except Conflict:
             logger.debug("told already", name=event["metadata"]["name"])
-        except (Forbidden, Invalid, NotFound) as error:
+        except ApiError as error:  # it would be a pity about the status
             logger.warning("event not written", reason=event["reason"], error=str(error))
 
     def _now(self) -> str:

@@ -15,6 +15,9 @@ from dfastllm_operator.decide import Plan
 from dfastllm_operator.kinds import DEPLOYMENT, POD
 from dfastllm_operator.observe import Observed
 
+AT_REST = frozenset({Reason.COMPLETE, Reason.PAUSED, Reason.BLOCKED})
+"""Reasons of Progressing while no replica is on its way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -65,12 +68,12 @@ def rollout(observed: Observed, plan: Plan) -> Rollout:
 def started(old: Mapping[str, Any], revision: str, now_is: Rollout, now: str) -> str:
     """Since when replicas have been on their way to where they should be.
 
-    The stored time holds for as long as the same rollout goes on; a service that was complete and
-    is not any more (scaled, a node lost) begins anew.
+    The stored time holds for as long as the same rollout goes on; a service that was at rest and is
+    not any more (scaled, a node lost, no longer paused) begins anew.
     """
     same = old.get("updatedRevision") == revision and old.get("updateStarted")
     rests = any(
-        c.get("type") == ConditionType.PROGRESSING and c.get("reason") == Reason.COMPLETE
+        c.get("type") == ConditionType.PROGRESSING and c.get("reason") in AT_REST
         for c in old.get("conditions") or []
     )
     if same and (now_is.complete or not rests):

@@ -166,7 +166,8 @@ def _degraded(
 ) -> Verdict:
     config, scaler = parts[ConditionType.CONFIG_READY], parts[ConditionType.SCALER_READY]
     if config.ok is False:
-        held = at.plan.problem is not None and parts[ConditionType.MODEL_READY].ok
+        kept = at.plan.problem is not None or config.reason is Reason.REFUSED
+        held = kept and parts[ConditionType.MODEL_READY].ok
         return Verdict(True, Reason.UPDATE_BLOCKED if held else config.reason, config.message)
     if at.troubles:
         return Verdict(True, at.troubles[0].reason, at.troubles[0].message)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dfastllm_operator.claims import Claims
 from dfastllm_operator.core import Json, Key, Seen
 from dfastllm_operator.kinds import HTTP_ROUTE, SERVICE_RESOURCE, Kind
-from dfastllm_operator.names import SERVICE_LABEL, label_value
+from dfastllm_operator.names import SERVICE_LABEL, dns_label, label_value
 from dfastllm_operator.packing import Packing
 
 
@@ -56,7 +56,7 @@ class Store:
         self._remember(id_, entry)
         if kind is SERVICE_RESOURCE:
             self._claims.put(Key(id_.namespace, id_.name), obj)
-        elif kind is HTTP_ROUTE and (owner := self._key(id_.namespace, entry.owner)):
+        elif kind is HTTP_ROUTE and (owner := _has_route(obj)) is not None:
             self._claims.routed(owner, obj)
         # Who lost an object has something to repair; who was given one has not.
         return self._key(id_.namespace, loser or entry.owner)
@@ -137,8 +137,8 @@ class Store:
             self._labels.pop((id_.namespace, label_value(id_.name)), None)
             self._claims.remove(Key(id_.namespace, id_.name))
             return
-        if id_.kind is HTTP_ROUTE and (owner := self._key(id_.namespace, entry.owner)):
-            self._claims.routed(owner, {})
+        if id_.kind is HTTP_ROUTE:
+            self._claims.unrouted(id_.namespace, id_.name)
         siblings = self._children[id_.namespace, entry.owner]
         siblings.discard(id_)
         if not siblings:
@@ -156,6 +156,21 @@ def _id(kind: Kind, obj: Json) -> _Id:
 
 def _order(id_: _Id) -> tuple[str, str]:
     return id_.kind.kind, id_.name
+
+
+def _has_route(route: Json) -> Key | None:
+    """Whose route this is: anybody can write labels, but only we make a service its controller."""
+    meta = route["metadata"]
+    owner = _controller(meta)
+    return Key(meta["namespace"], owner) if owner and dns_label(owner) == meta["name"] else None
+
+
+def _controller(meta: Json) -> str:
+    """Name of the service that controls the object; empty for none."""
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller") and owner["kind"] == SERVICE_RESOURCE.kind:
+            return str(owner["name"])
+    return ""
 
 
 def _owner(kind: Kind, obj: Json) -> str:

@@ -1,6 +1,7 @@
 """The operator is granted what it uses and uses what it is granted: verb by verb, on record."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 

@@ -69,7 +69,14 @@ def test_a_part_that_is_well_from_the_start_is_not_told() -> None:
 
 def test_degraded_is_bad_when_true() -> None:
     assert told(raw(), condition("Degraded", "True", "Contested")) == [("Warning", "Contested")]
-    assert told(raw(), condition("Degraded", "True", "ImagePullFailed")) == [], "ModelReady tells"
+    broken = condition("ModelReady", "False", "ImagePullFailed")
+    assert told(raw(), broken, condition("Degraded", "True", "ImagePullFailed")) == [
+        ("Warning", "ImagePullFailed")
+    ], "the part tells"
+    held = condition("ModelReady", "True", "Loaded")
+    assert told(raw(held), held, condition("Degraded", "True", "ImagePullFailed")) == [
+        ("Warning", "ImagePullFailed")
+    ], "an update that fails while the old revision serves"
     before = raw(condition("Degraded", "True", "Contested"))
     assert told(before, condition("Degraded", "False", "AsExpected")) == [("Normal", "AsExpected")]
 

@@ -56,8 +56,5 @@ def test_an_apply_that_changed_nothing_is_not_repeated_until_the_object_moves() 
 def test_what_is_gone_is_forgotten() -> None:
     contest = Contest(Clock())
     contest.unmoved(X, "hash", "7")
-    contest.forget(X)
-    assert not contest.futile(X, "hash", "7")
-    contest.unmoved(X, "hash", "7")
     contest.forget_service(X[0])
     assert not contest.futile(X, "hash", "7")
