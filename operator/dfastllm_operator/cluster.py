@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import TypeVar
 
 from dfastllm_operator import names
 from dfastllm_operator.access import Access
@@ -19,14 +20,18 @@ from dfastllm_operator.metrics import Metrics
 from dfastllm_operator.ratelimit import RateLimit
 from dfastllm_operator.transport import Request, Timeouts, Transport
 
-PAGE = 500
+PAGE = 100
+"""Objects in each answer to a list. Parsed they take some ten times their JSON, and what a thousand
+take at once is memory that the process never gives back.
+"""
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
+T = TypeVar("T")
+Listed = tuple[list[T], str]
 Query = tuple[tuple[str, str], ...]
-Listed = tuple[list[Json], str]
 Permit = Callable[[], float]
 """Seconds for which this process may still write; raises LeaseLost when there are none."""
 
@@ -64,14 +69,18 @@ class Cluster:
         self,
         kind: Kind,
         namespace: str | None,
+        keep: Callable[[Kind, Json], T],
         *,
         label_selector: str = "",
         metadata_only: bool = False,
-    ) -> Listed:
-        """All objects, and the resourceVersion to watch from; fetched page by page."""
+    ) -> Listed[T]:
+        """What `keep` makes of each object, and the resourceVersion to watch from.
+
+        Fetched page by page, and never more than a page is there as parsed objects.
+        """
         for size in (PAGE, PAGE, 0):  # a page too old to go on from: once more, then all at once
             try:
-                return await self._pages(kind, namespace, label_selector, size, metadata_only)
+                return await self._pages(kind, namespace, keep, label_selector, size, metadata_only)
             except ApiError as error:
                 if error.status != GONE or not size:
                     raise
@@ -178,9 +187,15 @@ class Cluster:
         await self._transport.close()
 
     async def _pages(
-        self, kind: Kind, namespace: str | None, selector: str, size: int, metadata_only: bool
-    ) -> Listed:
-        items: list[Json] = []
+        self,
+        kind: Kind,
+        namespace: str | None,
+        keep: Callable[[Kind, Json], T],
+        selector: str,
+        size: int,
+        metadata_only: bool,
+    ) -> Listed[T]:
+        items: list[T] = []
         accept = METADATA_ONLY if metadata_only else "application/json"
         query = (*_selected(selector), *((("limit", str(size)),) if size else ()))
         after: Query = ()
@@ -189,7 +204,7 @@ class Cluster:
             request = Request("GET", path, query + after, accept=accept, verb="LIST")
             page = await self._transport.json(request)
             # The items of a list do not say what they are.
-            items += [_typed(kind, item) for item in page.get("items") or ()]
+            items += [keep(kind, _typed(kind, item)) for item in page.get("items") or ()]
             if not page["metadata"].get("continue"):
                 return items, str(page["metadata"]["resourceVersion"])
             after = (("continue", page["metadata"]["continue"]),)

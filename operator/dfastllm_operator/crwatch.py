@@ -17,8 +17,12 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from dfastllm_operator.access import Access
+from dfastllm_operator.cluster import PAGE
 from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import SERVICE_RESOURCE
+
+IDLE_S = 0.2
+"""For how long kopf keeps a task and the last event of each service, in case another comes."""
 
 Deliver = Callable[[str, Json], None]
 """Takes an event's type (empty for an object of the first list) and its object; in the main loop.
@@ -119,7 +123,8 @@ class CustomResourceWatch:
         settings.networking.error_backoffs = tuple(_waits(patience))
         settings.watching.server_timeout = round(patience.stream_s)
         settings.watching.inactivity_timeout = patience.inactivity_s
-        settings.watching.chunk_size = 500
+        settings.watching.chunk_size = PAGE
+        settings.queueing.idle_timeout = IDLE_S
         return settings
 
     async def _forward(self, event: Any, **_: Any) -> None:

@@ -7,14 +7,14 @@ once, and how long it has been missing says whether kopf still hears.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import structlog
 
 from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.core import Json, Key
 from dfastllm_operator.errors import ApiError
-from dfastllm_operator.kinds import SERVICE_RESOURCE
+from dfastllm_operator.kinds import SERVICE_RESOURCE, Kind
 from dfastllm_operator.store import Store
 from dfastllm_operator.watch import Wake
 
@@ -80,11 +80,12 @@ class RollCall:
     async def call(self) -> None:
         behind: set[Key] = set()
         for scope in self._scopes:
-            services, version = await self._cluster.list(
-                SERVICE_RESOURCE, scope, metadata_only=True
+            found, version = await self._cluster.list(
+                SERVICE_RESOURCE, scope, _present, metadata_only=True
             )
-            self._drop_missing(scope, services, version)
-            late = {_key(s): v for s in services if (v := _version(s)) > self._told.get(_key(s), 0)}
+            present = dict(found)
+            self._drop_missing(scope, present, version)
+            late = {key: v for key, v in present.items() if v > self._told.get(key, 0)}
             behind |= set(late)
             if any(v > self._store.version(SERVICE_RESOURCE, *key) for key, v in late.items()):
                 await self._fill(scope)
@@ -92,9 +93,8 @@ class RollCall:
         now = self._clock()
         self._untold = {key: self._untold.get(key, now) for key in behind}
 
-    def _drop_missing(self, scope: str | None, services: list[Json], version: str) -> None:
+    def _drop_missing(self, scope: str | None, there: Collection[Key], version: str) -> None:
         """Forget services that are gone, unless they were made after the list was."""
-        there = {_key(service) for service in services}
         as_of = int(version) if version.isdigit() else 0
         known = self._store.keys()
         for key in known:
@@ -107,13 +107,17 @@ class RollCall:
                 self._wake(key)
 
     async def _fill(self, scope: str | None) -> None:
-        services, version = await self._cluster.list(SERVICE_RESOURCE, scope)
+        services, version = await self._cluster.list(SERVICE_RESOURCE, scope, self._store.hold)
         for key in self._store.replace(SERVICE_RESOURCE, scope, services, version):
             self._wake(key)
 
 
 def _key(obj: Json) -> Key:
     return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def _present(_: Kind, obj: Json) -> tuple[Key, int]:
+    return _key(obj), _version(obj)
 
 
 def _version(obj: Json) -> int:

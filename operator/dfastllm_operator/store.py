@@ -27,6 +27,13 @@ class _Entry(NamedTuple):
     body: bytes
 
 
+class Held(NamedTuple):
+    """An object as a store keeps it."""
+
+    id: _Id
+    entry: _Entry
+
+
 class Store:
     """Objects by kind, namespace and name, and children by the service they are labelled with.
 
@@ -44,22 +51,35 @@ class Store:
 
     def put(self, kind: Kind, obj: Json) -> Key | None:
         """Remember the object; the service to reconcile, None when there is nothing new."""
-        id_ = _id(kind, obj)
-        version = _version(obj)
+        news = self._is_news(_id(kind, obj), _version(obj))
+        return self._take(self.hold(kind, obj)) if news else None
+
+    def hold(self, kind: Kind, obj: Json) -> Held:
+        """What this store would keep of the object, for `replace`; nothing is remembered yet."""
+        body = self._packing.pack(kind, obj)
+        return Held(_id(kind, obj), _Entry(_version(obj), _owner(kind, obj), body))
+
+    def _is_news(self, id_: _Id, version: int | None) -> bool:
         known = self._objects.get(id_)
-        if known is not None and version is not None and version <= (known.version or -1):
-            return None
-        entry = _Entry(version, _owner(kind, obj), self._packing.pack(kind, obj))
+        return known is None or version is None or version > (known.version or -1)
+
+    def _take(self, held: Held) -> Key | None:
+        id_, entry = held
+        known = self._objects.get(id_)
         loser = known.owner if known is not None and known.owner != entry.owner else ""
         if loser:
             self._forget(id_)
         self._remember(id_, entry)
-        if kind is SERVICE_RESOURCE:
-            self._claims.put(Key(id_.namespace, id_.name), obj)
-        elif kind is HTTP_ROUTE and (owner := _has_route(obj)) is not None:
-            self._claims.routed(owner, obj)
+        if id_.kind in (SERVICE_RESOURCE, HTTP_ROUTE):
+            self._hear_claim(id_, self._packing.unpack(id_.kind, entry.body))
         # Who lost an object has something to repair; who was given one has not.
         return self._key(id_.namespace, loser or entry.owner)
+
+    def _hear_claim(self, id_: _Id, obj: Json) -> None:
+        if id_.kind is SERVICE_RESOURCE:
+            self._claims.put(Key(id_.namespace, id_.name), obj)
+        elif (owner := _has_route(obj)) is not None:
+            self._claims.routed(owner, obj)
 
     def remove(self, kind: Kind, obj: Json) -> Key | None:
         """Forget the object; the service to reconcile, None when it was not known (so) long ago."""
@@ -75,7 +95,7 @@ class Store:
         return key
 
     def replace(
-        self, kind: Kind, namespace: str | None, objs: Iterable[Json], version: str = ""
+        self, kind: Kind, namespace: str | None, objs: Iterable[Held], version: str = ""
     ) -> set[Key]:
         """Take over a whole list; the services for which it says something new.
 
@@ -83,9 +103,10 @@ class Store:
         """
         keys: set[Key | None] = set()
         listed: set[_Id] = set()
-        for obj in objs:
-            listed.add(_id(kind, obj))
-            keys.add(self.put(kind, obj))
+        for held in objs:
+            listed.add(held.id)
+            if self._is_news(held.id, held.entry.version):
+                keys.add(self._take(held))
         as_of = int(version) if version.isdigit() else None
         for id_ in [i for i in self._objects if i.kind is kind and i not in listed]:
             known = self._objects[id_]

@@ -93,8 +93,10 @@ class Watch:
                 await asyncio.sleep(self._pace.backoff.delay_s(failures))
 
     async def _list(self) -> None:
-        objs, version = await self._cluster.list(self.kind, self.namespace, label_selector=SELECTOR)
-        for key in self._store.replace(self.kind, self.namespace, objs, version):
+        held, version = await self._cluster.list(
+            self.kind, self.namespace, self._store.hold, label_selector=SELECTOR
+        )
+        for key in self._store.replace(self.kind, self.namespace, held, version):
             self._wake(key)
         self._version = version
         # Jitter, so that the kinds do not all come at once.

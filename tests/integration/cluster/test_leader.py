@@ -1,93 +1,155 @@
-"""Two operators, one leader: another takes over at once, and nothing is written twice."""
+"""Of two replicas one works, the other takes over when it goes, and nothing is done twice."""
 
 import signal
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from cluster.rig import Rig
-from dfastllm_operator import rbac
 from dfastllm_operator.app import Exit
 from dfastllm_operator.kinds import LEASE
+from dfastllm_operator.rbac import LEASE_NAME
 from support.faultproxy import FaultProxy
+from support.faults import Drop
+from support.kubeapi import Json
 from support.operators import Operator, Stage, staged
 from support.process import until
+from support.services import Services
+
+FOR_EVER = {"lease_duration_s": 3600, "renew_deadline_s": 1800}
+MIDWAY = 4  # of the objects that a new service takes, in writes
 
 
 @pytest.fixture
-def stage(rig: Rig) -> Iterator[Stage]:
-    with staged(rig, start=False) as stage:
-        yield stage
-
-
-@pytest.fixture
-def other_proxy(rig: Rig) -> Iterator[FaultProxy]:
-    """Tells what the second replica asks for from what the first one does."""
+def other(rig: Rig) -> Iterator[FaultProxy]:
+    """The second replica's own way to the API server; there for longer than the replica."""
     with FaultProxy(rig.url, rig.ca) as proxy:
         yield proxy
 
 
+@pytest.fixture
+def stage(rig: Rig, other: FaultProxy) -> Iterator[Stage]:
+    with staged(rig, start=False) as stage:
+        yield stage
+
+
+def _pair(stage: Stage, other: FaultProxy, **settings: Any) -> tuple[Operator, Operator]:
+    """The leader and the one that waits."""
+    leader = stage.start(leader_elect=True, **settings)
+    until(lambda: _leads(leader), "the first replica leads")
+    return leader, stage.start(proxy=other, leader_elect=True, **settings)
+
+
 def _leads(operator: Operator) -> bool:
-    return "dfastllm_operator_leader 1.0" in operator.metrics()
+    assert operator.running, operator.tail()
+    return bool(operator.said("leading"))
 
 
-def _start(stage: Stage, proxy: FaultProxy) -> Operator:
-    return stage.start(leader_elect=True, proxy=proxy)
+def _lease(stage: Stage) -> Json:
+    return dict(stage.api.get(LEASE, stage.namespace, LEASE_NAME)["spec"])
 
 
-def _holder(stage: Stage) -> str:
-    lease = stage.api.get(LEASE, stage.namespace, rbac.LEASE_NAME)
-    return str(lease["spec"].get("holderIdentity") or "")
+def _as_if_undisturbed(services: Services) -> None:
+    """`demo` came to what a service comes to that one operator has seen from begin to end."""
+    services.create("undisturbed")
+    assert services.settled() == services.settled("undisturbed")
+    told = Counter((event["reason"], event["message"]) for event in services.events())
+    assert told == Counter(
+        (event["reason"], event["message"]) for event in services.events("undisturbed")
+    )
+    assert set(told.values()) == {1}
 
 
-def test_one_replica_works_and_the_other_takes_over_when_it_is_killed(
-    stage: Stage, other_proxy: FaultProxy
-) -> None:
-    first = _start(stage, stage.proxy)
-    until(lambda: _leads(first), "a leader")
-    second = _start(stage, other_proxy)
+def test_only_the_leader_works(stage: Stage, other: FaultProxy) -> None:
+    _, waiting = _pair(stage, other)
     stage.services.create()
-    before = stage.services.settled()
-    assert not _leads(second)
-    assert other_proxy.ledger.writes == []
+    stage.services.ready()
+    assert stage.proxy.ledger.writes
+    assert not other.ledger.writes
+    assert not other.open_watches
+    assert waiting.status("/livez") == waiting.status("/readyz") == 200
+    assert not _leads(waiting)
 
-    first.kill()
-    first.wait()
-    until(lambda: _leads(second), "another leader")
+
+def test_the_other_takes_over_when_the_leader_is_killed_at_work(
+    stage: Stage, other: FaultProxy
+) -> None:
+    leader, waiting = _pair(stage, other)
+    stage.proxy.ledger.after_write(MIDWAY, lambda _: leader.kill())
+    stage.services.create()
+    assert leader.wait() == -signal.SIGKILL
+    until(lambda: _leads(waiting), "the other leads")
+    _as_if_undisturbed(stage.services)
+    assert len(stage.proxy.ledger.writes) == MIDWAY
+
+
+def test_what_is_settled_stays_as_it_is_when_the_leader_changes(
+    stage: Stage, other: FaultProxy
+) -> None:
+    leader, waiting = _pair(stage, other)
+    stage.services.create()
+    before, pods = stage.services.settled(), stage.services.pod_uids()
+    leader.kill()
+    leader.wait()
+    until(lambda: waiting.said("synced"), "the other works")
     stage.services.create("later")
     stage.services.settled("later")
     assert stage.services.end_state() == before
-    assert not [call for call in other_proxy.ledger.writes if call.name.startswith("demo")]
+    assert stage.services.pod_uids() == pods
+    assert not [call for call in other.ledger.writes if call.name.startswith("demo")]
 
 
-def test_a_leader_that_is_stopped_gives_the_lease_back(
-    stage: Stage, other_proxy: FaultProxy
-) -> None:
-    first = _start(stage, stage.proxy)
-    until(lambda: _leads(first), "a leader")
-    first.stop()
-    assert _holder(stage) == ""
-    second = _start(stage, other_proxy)
-    until(lambda: _leads(second), "another leader")
-
-
-def test_a_leader_that_was_asleep_writes_nothing_when_it_wakes(
-    stage: Stage, other_proxy: FaultProxy
-) -> None:
-    first = _start(stage, stage.proxy)
+def test_a_leader_that_is_asked_to_go_gives_the_lease_back(stage: Stage, other: FaultProxy) -> None:
+    leader, waiting = _pair(stage, other, **FOR_EVER)
     stage.services.create()
-    stage.services.settled()
-    first.signal(signal.SIGSTOP)
-    try:
-        second = _start(stage, other_proxy)
-        until(lambda: _leads(second), "another leader")
-        stage.services.edit(env=[{"name": "NEW", "value": "1"}])
-        settled = stage.services.settled()
-        asleep = len(stage.proxy.ledger.writes)
-        stage.services.edit(networkPolicy={"enabled": True})  # something to do for whoever wakes
-    finally:
-        first.signal(signal.SIGCONT)
-    assert first.wait() == Exit.LEASE_LOST
-    assert stage.proxy.ledger.writes[asleep:] == []
-    stage.services.edit(networkPolicy=None)
-    until(lambda: stage.services.settled() == settled, "the same end")
+    stage.services.ready()
+    leader.stop()
+    until(lambda: _leads(waiting), "the other leads, an hour before the Lease runs out")
+    _as_if_undisturbed(stage.services)
+    waiting.stop()
+    assert not _lease(stage)["holderIdentity"]
+
+
+def test_one_that_waits_leaves_the_lease_alone_when_it_goes(
+    stage: Stage, other: FaultProxy
+) -> None:
+    leader, waiting = _pair(stage, other, **FOR_EVER)
+    holder = _lease(stage)["holderIdentity"]
+    waiting.stop()
+    assert _lease(stage)["holderIdentity"] == holder
+    assert _leads(leader)
+
+
+def test_a_leader_that_slept_writes_nothing_when_it_wakes(stage: Stage, other: FaultProxy) -> None:
+    leader, waiting = _pair(stage, other)
+    # Stopped between two writes of one reconcile: the answer is there when it wakes.
+    stage.proxy.ledger.after_write(MIDWAY, lambda _: leader.signal(signal.SIGSTOP))
+    stage.services.create()
+    until(lambda: _leads(waiting), "the other leads")
+    _as_if_undisturbed(stage.services)
+    held = _lease(stage)
+    leader.signal(signal.SIGCONT)
+    assert leader.wait() == Exit.LEASE_LOST
+    assert len(stage.proxy.ledger.writes) == MIDWAY
+    now = _lease(stage)
+    assert now["holderIdentity"] == held["holderIdentity"]
+    assert now["leaseTransitions"] == held["leaseTransitions"]
+    assert _leads(waiting)
+
+
+def test_a_leader_that_cannot_renew_ends_though_it_could_still_write(
+    stage: Stage, other: FaultProxy
+) -> None:
+    leader, waiting = _pair(stage, other)
+    stage.services.create()
+    stage.services.ready()
+    stage.proxy.fault(Drop(), resource=LEASE.plural)
+    until(lambda: _leads(waiting), "the other leads")
+    written = len(stage.proxy.ledger.writes)
+    stage.services.delete()
+    stage.services.create()
+    assert leader.wait() == Exit.LEASE_LOST
+    _as_if_undisturbed(stage.services)
+    assert len(stage.proxy.ledger.writes) == written

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dfastllm_operator import names
-from dfastllm_operator.cluster import Cluster
+from dfastllm_operator.cluster import PAGE, Cluster
+from dfastllm_operator.core import Json
 from dfastllm_operator.errors import (
     ApiError,
     Busy,
@@ -17,7 +18,14 @@ from dfastllm_operator.errors import (
     NotFound,
 )
 from dfastllm_operator.faults import GONE, Silent
-from dfastllm_operator.kinds import CONFIG_MAP, INFERENCE_SERVICE, LEASE, POD, SERVICE_RESOURCE
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    INFERENCE_SERVICE,
+    LEASE,
+    POD,
+    SERVICE_RESOURCE,
+    Kind,
+)
 from dfastllm_operator.metrics import Metrics
 from dfastllm_operator.transport import Timeouts
 from support.scripted_api import Hang, ScriptedApi, Status, Stream, Text, listed, made, run
@@ -42,6 +50,10 @@ def against(
                 await cluster.close()
 
     run(test())
+
+
+def whole(_: Kind, obj: Json) -> Json:
+    return obj
 
 
 def test_an_object_is_read_with_the_token(tmp_path: Path) -> None:
@@ -194,13 +206,13 @@ def test_a_renewed_login_cuts_off_nobody(tmp_path: Path) -> None:
 def test_a_list_is_read_page_by_page_and_says_what_its_items_are(tmp_path: Path) -> None:
     async def body(api: ScriptedApi, cluster: Cluster) -> None:
         api.on("GET", CONFIG_MAPS, listed(made("a"), after="more"), listed(made("b"), version="9"))
-        found, version = await cluster.list(CONFIG_MAP, "ns", label_selector="x=y")
+        found, version = await cluster.list(CONFIG_MAP, "ns", whole, label_selector="x=y")
         assert [o["metadata"]["name"] for o in found] == ["a", "b"]
         assert {(o["apiVersion"], o["kind"]) for o in found} == {("v1", "ConfigMap")}
         assert version == "9"
         first, second = api.asked
-        assert first.query == {"labelSelector": "x=y", "limit": "500"}
-        assert second.query == {"labelSelector": "x=y", "limit": "500", "continue": "more"}
+        assert first.query == {"labelSelector": "x=y", "limit": str(PAGE)}
+        assert second.query == {"labelSelector": "x=y", "limit": str(PAGE), "continue": "more"}
 
     against(tmp_path, body)
 
@@ -209,7 +221,7 @@ def test_a_list_whose_pages_grew_too_old_is_begun_anew_and_then_read_whole(tmp_p
     async def body(api: ScriptedApi, cluster: Cluster) -> None:
         old = listed(made("a"), after="more")
         api.on("GET", CONFIG_MAPS, old, Status(GONE), old, Status(GONE), listed(made("b")))
-        found, _ = await cluster.list(CONFIG_MAP, "ns")
+        found, _ = await cluster.list(CONFIG_MAP, "ns", whole)
         assert [o["metadata"]["name"] for o in found] == ["b"]
         assert "limit" not in api.asked[-1].query
 
@@ -219,7 +231,8 @@ def test_a_list_whose_pages_grew_too_old_is_begun_anew_and_then_read_whole(tmp_p
 def test_the_whole_cluster_is_listed_without_a_namespace(tmp_path: Path) -> None:
     async def body(api: ScriptedApi, cluster: Cluster) -> None:
         api.on("GET", "/apis/dfastllm.io/v1alpha1/dfastllmservices", listed())
-        assert await cluster.list(SERVICE_RESOURCE, None, metadata_only=True) == ([], "1")
+        found = await cluster.list(SERVICE_RESOURCE, None, whole, metadata_only=True)
+        assert found == ([], "1")
         assert "PartialObjectMetadataList" in api.asked[0].headers["accept"]
 
     against(tmp_path, body)
@@ -403,7 +416,7 @@ def test_requests_and_writes_are_counted(tmp_path: Path) -> None:
         await cluster.apply(CONFIG_MAP, made("a"), force=True)
         with pytest.raises(Busy):
             await cluster.apply(CONFIG_MAP, made("a"), force=True)
-        await cluster.list(CONFIG_MAP, "ns")
+        await cluster.list(CONFIG_MAP, "ns", whole)
 
     against(tmp_path, body, metrics=metrics)
 

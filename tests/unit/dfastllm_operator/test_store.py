@@ -116,9 +116,8 @@ def test_a_list_replaces_what_was_known_and_says_for_whom_it_is_news() -> None:
     for name, owner, version in (("same", "a", 1), ("changed", "b", 2), ("gone", "c", 3)):
         store.put(CONFIG_MAP, child(name, version, of=owner))
     store.put(SERVICE, child("other-kind", of="d"))
-    news = store.replace(
-        CONFIG_MAP, None, [child("same", 1), child("changed", 5, of="b"), child("new", 6, of="e")]
-    )
+    listed = child("same", 1), child("changed", 5, of="b"), child("new", 6, of="e")
+    news = store.replace(CONFIG_MAP, None, [store.hold(CONFIG_MAP, obj) for obj in listed])
     assert news == {Key("ns", name) for name in "bce"}
     assert store.children(Key("ns", "c")) == []
     assert store.children(Key("ns", "d"))
