@@ -61,7 +61,8 @@ class Crowd:
         async def count(client: PlainClient) -> int:
             services, _ = await client.list(SERVICE_RESOURCE, self._namespace)
             events, _ = await client.list(EVENT, self._namespace)
-            found = sum("status" in service for service in services) + len(events)
+            found = sum("status" in service for service in services)
+            found += sum(e["involvedObject"]["kind"] == SERVICE_RESOURCE.kind for e in events)
             for kind in OWNED:
                 found += len(await self._children(client, kind))
             return found

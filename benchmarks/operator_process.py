@@ -5,11 +5,14 @@ with operator_stage(rig) as stage:
     operator.settle(services=0)
 """
 
+import json
 import os
+import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +24,7 @@ import benchmarks.testbed  # noqa: F401
 from cluster.processes import Guard
 from cluster.rig import Rig
 from support.kubeapi import KubeApi
-from support.operators import ACCOUNT, GATEWAY, Operator, grant, install_crd, install_runtimes
+from support.operators import ACCOUNT, GATEWAY, grant, install_crd, install_runtimes
 
 # All else is as shipped.
 SETTINGS = {
@@ -32,16 +35,36 @@ SETTINGS = {
     "log_format": "json",
 }
 WITHIN_S = 900.0
+LEAVING_S = 20.0
 POLL_S = 0.1
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-class OperatorProcess(Operator):
+class OperatorProcess:
     """`python -m dfastllm_operator run`, settings as shipped."""
 
-    def __init__(self, settings: dict[str, Any], log: Path, guard: Guard) -> None:
+    def __init__(self, settings: Mapping[str, Any], log: Path, guard: Guard) -> None:
+        self._log = log
+        self._guard = guard
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("DFASTLLM_")}
+        environ |= {f"DFASTLLM_OPERATOR_{k.upper()}": str(v) for k, v in settings.items()}
         self.began = time.time()
-        super().__init__([sys.executable, "-m", "dfastllm_operator", "run"], settings, log, guard)
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dfastllm_operator", "run"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environ,
+                start_new_session=True,
+            )
+        guard.started(self._process.pid)
+
+    def stop(self) -> None:
+        """As Kubernetes does it. Nothing happens if it has ended."""
+        self._process.terminate()
+        self._process.wait(LEAVING_S)
+        self._guard.stopped(self._process.pid)
 
     @property
     def rss_mb(self) -> float:
@@ -54,7 +77,7 @@ class OperatorProcess(Operator):
     @property
     def cpu_s(self) -> float:
         """User and system time of all threads."""
-        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        words = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) * _TICK_S
 
     def writes(self) -> Counter[str]:
@@ -67,8 +90,8 @@ class OperatorProcess(Operator):
 
     def synced_s(self) -> float:
         """From the start of the process to the first reconcile."""
-        self._until(lambda: bool(self.said("synced")), "synced")
-        return _time(self.said("synced")[0]) - self.began
+        self._until(lambda: bool(self._said("synced")), "synced")
+        return _time(self._said("synced")[0]) - self.began
 
     def looked_at_all_s(self, services: int) -> float:
         """From the start until every service was looked at and the queue is empty."""
@@ -83,12 +106,12 @@ class OperatorProcess(Operator):
         """
 
         def calm() -> bool:
-            size = self.log_file.stat().st_size
+            size = self._log.stat().st_size
             time.sleep(calm_s)
-            return size == self.log_file.stat().st_size and self._at_rest(services)
+            return size == self._log.stat().st_size and self._at_rest(services)
 
         self._until(calm, f"{services} services settled")
-        return _time((self.said("reconciled") or self.log)[-1])
+        return _time((self._said("reconciled") or self._said())[-1])
 
     def _at_rest(self, services: int) -> bool:
         known = self._by("dfastllm_operator_services", "phase").total()
@@ -96,22 +119,34 @@ class OperatorProcess(Operator):
 
     def _by(self, name: str, label: str) -> Counter[str]:
         found: Counter[str] = Counter()
-        for family in text_string_to_metric_families(self.metrics()):
+        for family in text_string_to_metric_families(self._metrics()):
             for sample in family.samples:
                 if sample.name == name:
                     found[sample.labels.get(label, "")] += round(sample.value)
         return found
 
     def _memory_mb(self, field: str) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith(field))
         return int(line.split()[1]) * 1024 / 1e6
 
-    def _until(self, condition: Any, what: str) -> None:
+    def _metrics(self) -> str:
+        (line,) = self._said("listening")
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{line['port']}/metrics", timeout=30
+        ) as reply:
+            return str(reply.read().decode())
+
+    def _said(self, message: str = "") -> list[dict[str, Any]]:
+        lines = self._log.read_text().splitlines()
+        told = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in told if message in ("", line["message"])]
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + WITHIN_S
         while not condition():
-            if not self.running or time.monotonic() > end:
-                raise RuntimeError(f"the operator: not {what}\n{self.tail()}")
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the operator: not {what}\n{self._log.read_text()[-4000:]}")
             time.sleep(POLL_S)
 
 
@@ -138,8 +173,7 @@ class OperatorStage:
 
     def end(self) -> None:
         for operator in self._operators:
-            operator.kill()
-            operator.wait()
+            operator.stop()
 
 
 @contextmanager

@@ -150,7 +150,8 @@ class Applier:
         if seen is None:
             seen = await self._writer.get(child.kind, key.namespace, child.name)
             if seen is not None and not _owned_by(seen, uid) and not _orphaned(seen):
-                done.troubles.append(_taken(child, seen))
+                leaving = seen["metadata"].get("deletionTimestamp")
+                done.troubles.append(_leaving(child) if leaving else _taken(child, seen))
                 return
         if seen is None:
             await self._create(key, child, done)
@@ -238,6 +239,15 @@ def _taken(child: Child, seen: Json) -> Trouble:
         Reason.NAME_TAKEN,
         f"{child.kind} {child.name} exists and is owned by {whose}; it is left as it is. "
         "Delete it or rename the service.",
+    )
+
+
+def _leaving(child: Child) -> Trouble:
+    return Trouble(
+        child.kind,
+        child.name,
+        Reason.APPLY_FAILED,
+        f"{child.kind} {child.name} of a former owner is being deleted; it is made anew then.",
     )
 
 

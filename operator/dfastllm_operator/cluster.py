@@ -26,6 +26,7 @@ take at once is memory that the process never gives back.
 """
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -64,6 +65,15 @@ class Cluster:
             return await self._transport.json(Request("GET", _path(kind, namespace, name)))
         except NotFound:
             return None
+
+    async def exists(self, kind: Kind, namespace: str, name: str) -> bool:
+        """Whether there is such an object; its content does not come along."""
+        request = Request("GET", _path(kind, namespace, name), accept=METADATA)
+        try:
+            await self._transport.json(request)
+        except NotFound:
+            return False
+        return True
 
     async def list(
         self,

@@ -85,6 +85,10 @@ class Reason(Described):
     IMAGE_PULL_FAILED = "ImagePullFailed", "The container image cannot be pulled."
     DOWNLOAD_FAILED = "DownloadFailed", "The storage initializer could not fetch the model."
     OUT_OF_MEMORY = "OutOfMemory", "The server was killed for using more memory than its limit."
+    START_FAILED = (
+        "StartFailed",
+        "The container cannot be started, as when a Secret or key of `env` is missing.",
+    )
     LOAD_FAILED = "LoadFailed", "The server ends before it is ready; see the pod's log."
     LOADING = "Loading", "Pods are starting, fetching or loading the model."
     START_TIMED_OUT = "StartTimedOut", "No replica became ready within `startupTimeout`."
@@ -96,8 +100,7 @@ class Reason(Described):
     INGRESS_DISABLED = "IngressDisabled", "`ingress.enabled` is false: reachable in-cluster only."
     GATEWAY_API_MISSING = (
         "GatewayAPIMissing",
-        "`ingress.gateway` names a Gateway, but the cluster has no HTTPRoute kind: install the "
-        "Gateway API.",
+        "A Gateway is configured, but the cluster has no HTTPRoute kind: install the Gateway API.",
     )
     NO_GATEWAY = (
         "NoGateway",
@@ -188,6 +191,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.IMAGE_PULL_FAILED,
         Reason.DOWNLOAD_FAILED,
         Reason.OUT_OF_MEMORY,
+        Reason.START_FAILED,
         Reason.LOAD_FAILED,
         Reason.START_TIMED_OUT,
     ),

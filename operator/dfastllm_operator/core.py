@@ -34,7 +34,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An object as it was observed, without its managedFields."""
+    """An object as it was observed; of its managedFields only ours are kept."""
 
     kind: Kind
     body: Json

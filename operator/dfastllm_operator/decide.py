@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from dfastllm_operator import names
 from dfastllm_operator.api import Spec, with_pod_inputs
 from dfastllm_operator.conditions import Reason
-from dfastllm_operator.core import Placement, Revision
+from dfastllm_operator.core import Json, Placement, Resolved, Revision
 from dfastllm_operator.errors import Refuse
-from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, POD
+from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.pods import CURRENT
 from dfastllm_operator.revision import from_record, new_revision, revision_hash
@@ -100,8 +100,35 @@ def _wanted(
     present = revision_hash(observed.service.spec)
     if present in recorded:
         return recorded[present]
+    if (running := _as_it_runs(observed, present)) is not None:
+        return running
     assert observed.resolved is not None, "sized, or there would be a problem"
     return new_revision(observed.service.spec, observed.resolved, CURRENT)
+
+
+def _as_it_runs(observed: Observed, wanted: str) -> Revision | None:
+    """The wanted revision as its InferenceService has it: its record was lost, no pod need be."""
+    service, slot = observed.service, str(observed.status.get("slot") or names.SLOTS[0])
+    seen = observed.owned(
+        INFERENCE_SERVICE, names.inference_service(service.name, service.namespace, slot)
+    )
+    if seen is None or observed.status.get("updatedRevision") != wanted:
+        return None
+    if (seen.body["metadata"].get("labels") or {}).get(names.REVISION_LABEL) != wanted:
+        return None
+    predictor = (seen.body.get("spec") or {}).get("predictor") or {}
+    containers: list[Json] = predictor.get("containers") or [{}]
+    container: Json = predictor.get("model") or containers[0]
+    resources = container.get("resources") or {}
+    if not container.get("image"):
+        return None
+    resolved = Resolved(
+        image=str(container["image"]),
+        requests=resources.get("requests") or {},
+        limits=resources.get("limits") or {},
+    )
+    version = int(str(observed.status.get("renderVersion") or CURRENT))
+    return new_revision(service.spec, resolved, version)
 
 
 def _hashes_in_use(observed: Observed) -> set[str]:

@@ -135,6 +135,13 @@ def route(at: Situation) -> Verdict:
     gateway = own_gateway(service.spec, platform)
     if gateway is None:
         return _kserve_route(at)
+    if not platform.serves(HTTP_ROUTE):
+        return Verdict(
+            False,
+            Reason.GATEWAY_API_MISSING,
+            f"The route is to hang on Gateway {gateway}, but the cluster does not serve "
+            "httproutes.gateway.networking.k8s.io: install the Gateway API.",
+        )
     if at.observed.rival is not None:
         return Verdict(
             False,
@@ -148,14 +155,7 @@ def route(at: Situation) -> Verdict:
 
 
 def _kserve_route(at: Situation) -> Verdict:
-    service, platform = at.observed.service, at.observed.platform
-    if service.spec.ingress.gateway and not platform.serves(HTTP_ROUTE):
-        return Verdict(
-            False,
-            Reason.GATEWAY_API_MISSING,
-            f"ingress.gateway is {service.spec.ingress.gateway}, but the cluster does not serve "
-            "httproutes.gateway.networking.k8s.io: install the Gateway API or leave the field out.",
-        )
+    service = at.observed.service
     if service.spec.ingress.hostname:
         return Verdict(
             False,

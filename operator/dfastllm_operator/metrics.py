@@ -43,6 +43,13 @@ class Metrics:
             "queue_oldest_seconds", "How long the oldest service has been due."
         )
         self.services = self._gauge("services", "Services by phase.", "phase")
+        self.service_phase = self._gauge(
+            "service_phase",
+            "1 for the phase that a service is in.",
+            "namespace",
+            "service",
+            "phase",
+        )
         self.writes = self._counter(
             "writes",
             "Writes the API server accepted; Lease renewals are not counted.",

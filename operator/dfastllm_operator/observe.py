@@ -1,27 +1,31 @@
 """Everything a decision needs, read once: the CR, its objects, what it names, what the cluster has.
 
 The only place of the reconcile path that reads. Objects come from the watch-fed store, so a look at
-a settled service costs no request.
+a settled service costs no request but one for each Secret that the spec names.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import structlog
+
 from dfastllm_operator import names
 from dfastllm_operator.api import DFastLLMService, Spec, parse
 from dfastllm_operator.core import Json, Key, Platform, Resolved, Seen
-from dfastllm_operator.errors import Refuse
+from dfastllm_operator.errors import Forbidden, Refuse
 from dfastllm_operator.kinds import CONTROLLER_REVISION, OWNED, SECRET, Kind
 from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.sizing import HubConfig, Sizing, resources_of, size
 from dfastllm_operator.sizing.known import needs_hub
 
+logger = structlog.get_logger("observe")
+
 
 class Reader(Protocol):
     """The part of `cluster.Cluster` that observing uses."""
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None: ...
+    async def exists(self, kind: Kind, namespace: str, name: str) -> bool: ...
 
 
 class Objects(Protocol):
@@ -133,20 +137,31 @@ async def _sized(
 
 
 async def _missing_secrets(service: DFastLLMService, reader: Reader) -> tuple[tuple[str, str], ...]:
+    """Secrets that are named and not there. Without the right to look none is missed."""
     missing = []
     for field, name in secret_references(service.spec):
-        if await reader.get(SECRET, service.namespace, name) is None:
-            missing.append((field, name))
+        try:
+            if not await reader.exists(SECRET, service.namespace, name):
+                missing.append((field, name))
+        except Forbidden as error:
+            logger.warning("cannot look for a Secret", service=str(service.key), error=str(error))
     return tuple(missing)
 
 
 def secret_references(spec: Spec) -> list[tuple[str, str]]:
     """Secrets the spec names that must exist before a pod starts, as (field, name)."""
     found = []
-    if spec.auth is not None and spec.auth.api_keys_secret_ref is not None:
+    if spec.auth.api_keys_secret_ref is not None:
         found.append(("auth.apiKeysSecretRef", spec.auth.api_keys_secret_ref.name))
     if spec.model.storage_secret_ref is not None:
         found.append(("model.storageSecretRef", spec.model.storage_secret_ref.name))
+    for variable in spec.env:
+        source = variable.value_from.secret_key_ref if variable.value_from is not None else None
+        if source is not None and not source.optional:
+            found.append((f"env[{variable.name}].valueFrom.secretKeyRef", source.name))
+    for volume in spec.volumes:
+        if volume.secret is not None:
+            found.append((f"volumes[{volume.name}].secret", volume.secret.name))
     return found
 
 

@@ -23,7 +23,14 @@ from dfastllm_operator.core import Child, Json, Key, Platform
 from dfastllm_operator.decide import Plan, decide
 from dfastllm_operator.errors import ApiError, Conflict, NotFound, Refuse
 from dfastllm_operator.judge import Situation
-from dfastllm_operator.kinds import EVENT, HTTP_ROUTE, SERVICE_RESOURCE
+from dfastllm_operator.kinds import (
+    EVENT,
+    HPA,
+    HTTP_ROUTE,
+    SCALED_OBJECT,
+    SERVICE_RESOURCE,
+    Kind,
+)
 from dfastllm_operator.observe import Hub, Observed, observe
 from dfastllm_operator.render import render
 from dfastllm_operator.rollout import Rollout, rollout, started
@@ -95,10 +102,8 @@ class Reconciler:
         if service.spec.paused or (not plan.placements and plan.problem is not None):
             return Applied()
         wanted = wanted_children(observed, plan)
-        # A hostname that is taken takes no route away that works.
-        spared = {HTTP_ROUTE} if observed.rival is not None else set()
         return await self._applier.apply(
-            service.key, service.uid, wanted, observed.seen, spared=spared
+            service.key, service.uid, wanted, observed.seen, spared=_spared(observed)
         )
 
     async def _conclude(self, observed: Observed, plan: Plan, applied: Applied) -> float | None:
@@ -186,6 +191,17 @@ def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
         if observed.platform.serves(child.kind)
         and not (child.kind == HTTP_ROUTE and observed.rival is not None)
     ]
+
+
+def _spared(observed: Observed) -> set[Kind]:
+    """Kinds of which what works is not taken away for something that cannot be had."""
+    spared = set()
+    if observed.rival is not None:
+        spared.add(HTTP_ROUTE)
+    wants_keda = observed.service.spec.autoscaling.type == "keda"
+    if wants_keda and not observed.platform.serves(SCALED_OBJECT):
+        spared.add(HPA)
+    return spared
 
 
 def _deadline(observed: Observed, plan: Plan, progress: Rollout, now: datetime) -> datetime | None:

@@ -12,7 +12,7 @@ from dfastllm_operator import names
 from dfastllm_operator.conditions import ConditionType, Reason
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
-from dfastllm_operator.kinds import DEPLOYMENT, POD
+from dfastllm_operator.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
 
 AT_REST = frozenset({Reason.COMPLETE, Reason.PAUSED, Reason.BLOCKED})
@@ -45,12 +45,14 @@ def rollout(observed: Observed, plan: Plan) -> Rollout:
     service = observed.service
     name = names.predictor(service.name, service.namespace, plan.serving)
     body = next((s.body for s in observed.of(DEPLOYMENT) if s.name == name), None)
+    if body is not None and not _made_of_ours(body, observed, plan):
+        body = None
     if body is None or not plan.placements:
         return Rollout(wanted=observed.service.spec.replicas.min)
     status: dict[str, Any] = body.get("status") or {}
     wanted = _wanted(observed, body)
     revision = plan.placements[0].revision.hash
-    pods = tuple(pod.body for pod in observed.of(POD))
+    pods = tuple(s.body for s in observed.of(POD) if _is_of(s.body, name))
     updated = tuple(pod for pod in pods if _revision_of(pod) == revision)
     return Rollout(
         exists=True,
@@ -79,6 +81,23 @@ def started(old: Mapping[str, Any], revision: str, now_is: Rollout, now: str) ->
     if same and (now_is.complete or not rests):
         return str(old["updateStarted"])
     return now
+
+
+def _made_of_ours(deployment: Json, observed: Observed, plan: Plan) -> bool:
+    """Not that of a former service of the same name, which may linger for a while."""
+    service = observed.service
+    name = names.inference_service(service.name, service.namespace, plan.serving)
+    parent = observed.owned(INFERENCE_SERVICE, name)
+    owners = deployment["metadata"].get("ownerReferences") or []
+    if parent is None or not owners:
+        return not owners
+    return any(owner.get("uid") == parent.body["metadata"].get("uid") for owner in owners)
+
+
+def _is_of(pod: Json, deployment: str) -> bool:
+    """KServe labels the pods of a Deployment so; our own labels can be written by anybody."""
+    expected = f"isvc.{deployment}"
+    return bool((pod["metadata"].get("labels") or {}).get("app", expected) == expected)
 
 
 def _revision_of(pod: Json) -> str:

@@ -14,6 +14,9 @@ INITIALIZER = "storage-initializer"
 PULL_FAILURES = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
+START_FAILURES = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
+)
 OUT_OF_MEMORY = "OOMKilled"
 
 
@@ -30,6 +33,7 @@ ORDER = (
     Reason.OUT_OF_MEMORY,
     Reason.IMAGE_PULL_FAILED,
     Reason.DOWNLOAD_FAILED,
+    Reason.START_FAILED,
     Reason.LOAD_FAILED,
     Reason.GPU_UNAVAILABLE,
     Reason.UNSCHEDULABLE,
@@ -84,6 +88,11 @@ def _of_container(pod: str, status: Json) -> Symptom | None:
         image = status.get("image")
         return Symptom(
             Reason.IMAGE_PULL_FAILED, f"Pod {pod} cannot pull {image}: {text}", fatal=True
+        )
+    if reason in START_FAILURES:
+        text = waiting.get("message") or reason
+        return Symptom(
+            Reason.START_FAILED, f"Container {name} of pod {pod} cannot start: {text}", fatal=True
         )
     ended = _state(status, "state", "terminated") or _state(status, "lastState", "terminated")
     if not ended or (ended.get("exitCode") == 0 and name == INITIALIZER):

@@ -23,6 +23,9 @@ from dfastllm_operator.errors import Busy
 from dfastllm_operator.faults import answered, unanswered
 from dfastllm_operator.metrics import Metrics
 
+CHUNK = 65_536
+"""Bytes of a stream that are handled in one turn."""
+
 USER_AGENT = f"dfastllm-operator/{__version__}"
 
 
@@ -74,10 +77,11 @@ class Transport:
         """The lines of an endless answer, however long; Silent when `silence_s` bring no byte."""
         rest = b""
         async with self._answer(request, self._limit(None, silence_s)) as answer:
-            async for chunk in answer.content.iter_any():
+            async for chunk in answer.content.iter_chunked(CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield line
+                await asyncio.sleep(0)  # a burst that is here already must not shut out the rest
 
     async def close(self) -> None:
         retired, self._retired = self._retired, {}

@@ -94,6 +94,9 @@ class WorkQueue:
             finally:
                 self._schedule.done(key, self._clock())
                 self._changed.set()
+            # A reconcile that finds nothing to do never waits: a thousand of them in a row would
+            # keep the event loop from the Lease and from the probes.
+            await asyncio.sleep(0)
 
     async def _take(self) -> Key | None:
         while not self._closed:

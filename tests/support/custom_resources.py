@@ -237,6 +237,18 @@ REFUSED: dict[str, tuple[Json, str]] = {
         },
         "a variable has either value or valueFrom",
     ),
+    "more GPUs than one": (
+        {**TINY, "resources": {"gpu": {"count": 2}}},
+        "resources.gpu.count is 0 or 1",
+    ),
+    "max without a scaler": (
+        {**TINY, "replicas": {"min": 1, "max": 3}},
+        "replicas.max is for a scaler",
+    ),
+    "min beside an external scaler": (
+        {**TINY, "replicas": {"min": 2}, "autoscaling": {"type": "external"}},
+        "with autoscaling.type external somebody else sets the replicas",
+    ),
     "reserved variable": (
         {**TINY, "env": [{"name": "DFASTLLM_CONFIG", "value": "/x"}]},
         "this variable is set by the operator or by KServe",
@@ -439,7 +451,13 @@ TAKEN: dict[str, Json] = {
         ],
     },
     "everything is tolerated": {**TINY, "tolerations": [{"operator": "Exists"}]},
-    "one replica is all": {**TINY, "replicas": {"min": 1, "max": 1}},
+    "one replica is all": {
+        **TINY,
+        "replicas": {"min": 1, "max": 1},
+        "autoscaling": {"type": "hpa", "metric": "cpu"},
+    },
+    "one GPU": {**TINY, "resources": {"gpu": {"count": 1}}},
+    "an external scaler": {**TINY, "autoscaling": {"type": "external"}},
     "nothing runs": {**TINY, "replicas": {"min": 0}},
     "hpa": {**TINY, "autoscaling": {"type": "hpa", "metric": "cpu"}, "replicas": {"max": 1}},
     "keda from zero": {

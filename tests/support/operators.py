@@ -35,6 +35,7 @@ from support.faultproxy import FaultProxy
 from support.kubeapi import Json, KubeApi
 from support.process import until
 from support.services import Services, condition
+from support.zygote import Forked, forked
 
 TESTS = Path(__file__).parents[1]
 ACCOUNT = "operator"
@@ -42,7 +43,7 @@ CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customreso
 RBAC = "rbac.authorization.k8s.io"
 LEAVING_S = 10.0  # the promise: from SIGTERM to the exit
 READY_S = 60.0
-QUIET_S = 1.0
+UNAUTHORIZED = 401
 GATEWAY = "kserve/kserve-ingress-gateway"
 SETTINGS = {
     # A tenth of what an installation has, as far as a busy machine of two cores can bear it.
@@ -77,19 +78,13 @@ class Operator:
         self, command: Sequence[str], settings: Mapping[str, Any], log: Path, guard: Guard
     ) -> None:
         self.log_file = log
+        log.touch()
         self._guard = guard
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DFASTLLM_")}
-        inherited["PYTHONPATH"] = os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", "")))
-        given = {f"DFASTLLM_OPERATOR_{k.upper()}": str(v) for k, v in settings.items()}
-        with log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env={**inherited, **given},
-                start_new_session=True,
-            )
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("DFASTLLM_")}
+        environ["PYTHONPATH"] = os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", "")))
+        for name, value in settings.items():
+            environ[f"DFASTLLM_OPERATOR_{name.upper()}"] = str(value)
+        self.process = _started(command, environ, log)
         guard.started(self.process.pid)
 
     @property
@@ -140,7 +135,7 @@ class Operator:
     def kill(self) -> None:
         """Without a chance to do anything more. May be called twice, and from any thread."""
         with suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.send_signal(signal.SIGKILL)
 
     def wait(self, within_s: float = READY_S) -> int:
         """The exit status."""
@@ -163,6 +158,23 @@ class Operator:
             raise AssertionError(f"not gone {LEAVING_S} s after SIGTERM: {self.tail()}") from None
         took = time.monotonic() - began
         assert status == 0, f"exit status {status} after {took:.1f} s: {self.tail()}"
+
+
+def _started(
+    command: Sequence[str], environ: Mapping[str, str], log: Path
+) -> "subprocess.Popen[bytes] | Forked":
+    """The operator itself comes out of the zygote; what else is asked for is started as it is."""
+    if not command:
+        return forked(["run"], environ, log)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, *command, "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environ,
+            start_new_session=True,
+        )
 
 
 @dataclass
@@ -190,7 +202,7 @@ class Stage:
         self,
         *,
         proxy: FaultProxy | None = None,
-        command: Sequence[str] = ("-m", "dfastllm_operator"),
+        command: Sequence[str] = (),
         wait: bool = True,
         **settings: Any,
     ) -> Operator:
@@ -205,7 +217,7 @@ class Stage:
             **settings,
         }
         log = self.folder / f"operator-{number}.log"
-        operator = Operator([sys.executable, *command, "run"], given, log, self.guard)
+        operator = Operator(command, given, log, self.guard)
         self.operators.append(operator)
         if wait:
             operator.wait_ready()
@@ -217,12 +229,6 @@ class Stage:
         self.operator.wait()
         return self.start(**options)
 
-    def quiet(self, seconds: float = QUIET_S) -> bool:
-        """Whether nothing is written for so long."""
-        before = len(self.proxy.ledger.writes)
-        time.sleep(seconds)
-        return len(self.proxy.ledger.writes) == before
-
     def kubeconfig(self, proxy: FaultProxy) -> Path:
         """The account's own token, with the proxy in the API server's place."""
         content = yaml.safe_load(self._account_file.read_text())
@@ -232,12 +238,33 @@ class Stage:
         path.write_text(yaml.safe_dump(content))
         return path
 
+    def renew_token(self) -> str:
+        """A new account of the old name, in every kubeconfig; the token that is void now."""
+        old = self._token()
+        self.api.delete(SERVICE_ACCOUNT, self.namespace, ACCOUNT)
+        self.api.apply(SERVICE_ACCOUNT, self.namespace, {"metadata": {"name": ACCOUNT}})
+        self._account_file.unlink()
+        new = self._token()
+        for path in self.folder.glob("*.kubeconfig"):
+            path.write_text(path.read_text().replace(old, new))
+        return old
+
+    def accepts(self, token: str) -> bool:
+        """Whether the API server knows who that is."""
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self.proxy.url}/api/v1/namespaces/{self.namespace}/pods"
+        return httpx.get(url, headers=headers, trust_env=False).status_code != UNAUTHORIZED
+
+    def _token(self) -> str:
+        content = yaml.safe_load(self._account_file.read_text())
+        return str(content["users"][0]["user"]["token"])
+
     @property
     def _account_file(self) -> Path:
         path = self.rig.folder / f"{self.namespace}-{ACCOUNT}.kubeconfig"
-        return (
-            path if path.exists() else self.rig.service_account_kubeconfig(self.namespace, ACCOUNT)
-        )
+        if not path.exists():
+            self.rig.service_account_kubeconfig(self.namespace, ACCOUNT)
+        return path
 
     def logs(self) -> str:
         """What an engineer wants to see of a failed test."""

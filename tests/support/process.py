@@ -24,13 +24,18 @@ ROOT = Path(__file__).parents[2]
 DEADLINE_S = 90.0  # a machine may be busy; nothing here waits that long on an idle one
 
 
-def until(condition: Callable[[], Any], what: str = "", deadline_s: float = DEADLINE_S) -> Any:
+def until(
+    condition: Callable[[], Any],
+    what: str = "",
+    deadline_s: float = DEADLINE_S,
+    every_s: float = 0.01,
+) -> Any:
     """The first true value of `condition`, asked again and again until the deadline."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.01)
+        time.sleep(every_s)
     raise AssertionError(f"not within {deadline_s} s: {what or condition}")
 
 

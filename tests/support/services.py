@@ -1,9 +1,7 @@
 """DFastLLMServices in tests: made, edited, waited for, and compared by what became of them."""
 
 import json
-import re
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,27 +17,20 @@ from dfastllm_operator.kinds import (
     SERVICE_RESOURCE,
     Kind,
 )
+from support.endstate import Found, end_state, revision_of
 from support.kubeapi import Json, KubeApi
 from support.process import until
 
 DEADLINE_S = 60.0
+POLL_S = 0.05
 TINY = {"uri": "builtin://tiny"}
-# Set by the API server or by other controllers, and different in each run.
-NOT_COMPARED = frozenset(
-    {
-        "uid",
-        "resourceVersion",
-        "generation",
-        "observedGeneration",
-        "creationTimestamp",
-        "managedFields",
-        "lastTransitionTime",
-        "lastError",
-        "updateStarted",
-        "clusterIP",
-        "clusterIPs",
-    }
+Wanted = tuple[tuple[str, str, str], ...]
+READY: Wanted = (
+    ("Progressing", "False", "Complete"),
+    ("Degraded", "False", ""),
+    ("Ready", "True", ""),
 )
+"""Conditions with their status and reason; an empty reason is any."""
 
 
 def service(name: str = "demo", **spec: Any) -> Json:
@@ -96,32 +87,31 @@ class Services:
         self, kind: str, status: str, reason: str = "", name: str = "demo", within_s: float = 0
     ) -> Json:
         """The condition, once it is so for the generation that is there now."""
+        body = self._wait(name, ((kind, status, reason),), within_s)
+        return condition(body, kind)
+
+    def ready(self, name: str = "demo", within_s: float = 0) -> Json:
+        """The service, once it serves what its spec asks for and nothing is left to do."""
+        return self._wait(name, READY, within_s)
+
+    def is_ready(self, name: str = "demo") -> bool:
+        """Whether `ready` would return at once."""
+        return _so(self.get(name), READY)
+
+    def _wait(self, name: str, wanted: Wanted, within_s: float) -> Json:
         last: Json = {}
 
         def so() -> bool:
             nonlocal last
             last = self.get(name)
-            found = condition(last, kind)
-            return (
-                found.get("observedGeneration") == last["metadata"]["generation"]
-                and found["status"] == status
-                and reason in ("", found["reason"])
-            )
+            return _so(last, wanted)
 
         try:
-            until(so, deadline_s=within_s or DEADLINE_S)
+            until(so, deadline_s=within_s or DEADLINE_S, every_s=POLL_S)
         except AssertionError:
             told = json.dumps(last, indent=1)
-            text = f"{name} never had {kind}={status} {reason}: {told}\n{self._explain()}"
-            raise AssertionError(text) from None
-        return condition(last, kind)
-
-    def ready(self, name: str = "demo", within_s: float = 0) -> Json:
-        """The service, once it serves what its spec asks for and nothing is left to do."""
-        self.wait("Progressing", "False", "Complete", name, within_s)
-        self.wait("Degraded", "False", "", name, within_s)
-        self.wait("Ready", "True", "", name, within_s)
-        return self.get(name)
+            raise AssertionError(f"never {wanted}: {told}\n{self._explain()}") from None
+        return last
 
     def child(self, kind: Kind, name: str) -> Json | None:
         return self.api.find(kind, self.namespace, name)
@@ -184,23 +174,14 @@ class Services:
 
     def end_state(self, name: str = "demo") -> Json:
         """All that is there, without what differs between two runs that came to the same."""
-        state: Json = {
-            f"{kind} {body['metadata']['name']}": _without_status(body)
-            for kind, body in self.owned(name)
-        }
         deployments = self.api.list(DEPLOYMENT, self.namespace, _selector(name))
-        state |= {f"Deployment {d['metadata']['name']}": _template(d) for d in deployments}
-        state["pods"] = dict(Counter(_revision_of(pod) for pod in self.pods(name)))
-        state["status"] = self.get(name).get("status")
-        text = json.dumps(_plain(state), sort_keys=True)
-        for given, general in ((name, "NAME"), (self.namespace, "NAMESPACE")):
-            text = re.sub(rf"(?<![a-z0-9]){re.escape(given)}(?![a-z0-9])", general, text)
-        return _as_json(text)
+        found = Found(self.get(name), tuple(self.owned(name)), deployments, self.pods(name))
+        return end_state(found)
 
     def settled(self, name: str = "demo") -> Json:
         """The end state, once the service is ready and older revisions are gone."""
         self.ready(name)
-        until(lambda: len(self.revisions(name)) == 1, "older revisions gone")
+        until(lambda: len(self.revisions(name)) == 1, "older revisions gone", every_s=POLL_S)
         self.ready(name)
         return self.end_state(name)
 
@@ -209,7 +190,7 @@ class Services:
         found = self.pods(name)
         for kind in (CONTROLLER_REVISION, CONFIG_MAP):
             found += self.api.list(kind, self.namespace, _selector(name))
-        return {_revision_of(body) for body in found}
+        return {revision_of(body) for body in found}
 
 
 def _as_json(text: str) -> Json:
@@ -217,26 +198,15 @@ def _as_json(text: str) -> Json:
     return found
 
 
+def _so(body: Json, wanted: Wanted) -> bool:
+    generation = body["metadata"]["generation"]
+    return all(
+        found["status"] == status
+        and found.get("observedGeneration") == generation
+        and reason in ("", found["reason"])
+        for found, status, reason in ((condition(body, k), s, r) for k, s, r in wanted)
+    )
+
+
 def _selector(name: str) -> str:
     return f"{names.SERVICE_LABEL}={names.label_value(name)}"
-
-
-def _revision_of(body: Json) -> str:
-    return str((body["metadata"].get("labels") or {}).get(names.REVISION_LABEL))
-
-
-def _without_status(body: Json) -> Json:
-    return {key: value for key, value in body.items() if key != "status"}
-
-
-def _template(deployment: Json) -> Json:
-    return {
-        "replicas": deployment["spec"]["replicas"],
-        "template": deployment["spec"]["template"],
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if k not in NOT_COMPARED}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

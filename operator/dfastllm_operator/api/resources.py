@@ -22,7 +22,7 @@ class Gpu(Struct):
         ge=0,
         le=16,
         description="GPUs per replica; 0 runs on the CPU. Left out: computed from the model. The "
-        "server of this version uses one GPU.",
+        "server of this version uses one GPU, so more are refused.",
     )
     product: LabelValue | None = Field(
         default=None,
@@ -44,6 +44,13 @@ class Gpu(Struct):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.count) || self.count <= 1",
+            "resources.gpu.count is 0 or 1: the server of this version uses one GPU; serve more "
+            "with replicas",
+            lambda gpu: gpu.count is None or gpu.count <= 1,
+            ".count",
+        ),
         Rule(
             "!has(self.product) || (has(self.count) && self.count > 0)",
             "resources.gpu.product needs resources.gpu.count of at least 1",

@@ -147,6 +147,19 @@ class Spec(Struct):
             ".replicas.max",
         ),
         Rule(
+            "!has(self.replicas.max) || self.autoscaling.type in ['hpa', 'keda']",
+            "replicas.max is for a scaler: set autoscaling.type to hpa or keda, or leave it out",
+            lambda spec: spec.replicas.max is None or spec.autoscaling.type in _SCALED,
+            ".replicas.max",
+        ),
+        Rule(
+            "self.autoscaling.type != 'external' || self.replicas.min == 1",
+            "with autoscaling.type external somebody else sets the replicas of the Deployment: "
+            "leave replicas.min out",
+            lambda spec: spec.autoscaling.type != ScalerType.EXTERNAL or spec.replicas.min == 1,
+            ".replicas.min",
+        ),
+        Rule(
             "self.autoscaling.type != 'hpa' || self.replicas.min >= 1",
             "a HorizontalPodAutoscaler cannot start from 0: set replicas.min to 1 or more, or use "
             "autoscaling.type keda",

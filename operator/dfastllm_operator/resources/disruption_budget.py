@@ -8,8 +8,9 @@ from dfastllm_operator.resources.metadata import child, pod_selector
 
 
 def disruption_budget(service: DFastLLMService) -> Child | None:
-    """None for a single replica: it would block every drain. Pods that do not serve may go."""
-    if service.spec.replicas.min < 2:
+    """None for a service that never has two replicas. Pods that do not serve may go."""
+    replicas = service.spec.replicas
+    if max(replicas.min, replicas.max or 0) < 2:
         return None
     return child(
         service,

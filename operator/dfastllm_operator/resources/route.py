@@ -58,8 +58,11 @@ def gateway_duration(total_s: int) -> str:
 
 
 def own_gateway(spec: Spec, platform: Platform) -> str | None:
-    """`namespace/name` of the Gateway that a route of ours hangs on, if there is to be one."""
-    if not spec.ingress.enabled or not platform.serves(HTTP_ROUTE):
+    """`namespace/name` of the Gateway that a route of ours hangs on, if there is to be one.
+
+    By configuration alone: whether the Gateway API is served now changes no pod and no hostname.
+    """
+    if not spec.ingress.enabled:
         return None
     return spec.ingress.gateway or platform.gateway
 

@@ -22,10 +22,11 @@ FAILURES_BEFORE_FALLBACK = 3
 
 def scaler(service: DFastLLMService, serving: str) -> Child | None:
     """The scaler of the serving slot; None when the number is fixed or somebody else's."""
-    match service.spec.autoscaling.type:
+    scaling = service.spec.autoscaling
+    match scaling.type:
         case ScalerType.HPA:
             kind, content = HPA, _hpa(service, serving)
-        case ScalerType.KEDA:
+        case ScalerType.KEDA if scaling.keda is not None:  # a stored object may break the rule
             kind, content = SCALED_OBJECT, _scaled_object(service, serving)
         case _:
             return None
@@ -92,6 +93,9 @@ def _trigger(service: DFastLLMService, serving: str) -> Json:
             "serverAddress": keda.server_address,
             "query": keda.query or _query(service, serving),
             "threshold": target,
+            # No data is no load to KEDA unless told otherwise: it would scale down for want of
+            # metrics.
+            "ignoreNullValues": "false",
         },
     }
 

@@ -12,6 +12,7 @@ from support.apicall import Call
 from support.kubeapi import Json
 from support.operators import Stage, staged
 from support.process import until
+from support.services import POLL_S
 
 FIRST: Json = {"networkPolicy": {"enabled": True}}
 EDIT: Json = {
@@ -46,7 +47,7 @@ def _killed_after(
 
     stage.proxy.ledger.after_write(writes, kill)
     act()
-    until(lambda: killed or settled(), f"write {writes}, or the end")
+    until(lambda: killed or settled(), f"write {writes}, or the end", every_s=POLL_S)
     stage.proxy.ledger.forget()
     if killed:
         victim.wait()
@@ -85,10 +86,7 @@ def _undisturbed(
 
 
 def _done(stage: Stage, name: str, wanted: Json) -> bool:
-    body = stage.services.get(name)
-    generation = body["metadata"]["generation"]
-    current = (body.get("status") or {}).get("observedGeneration") == generation
-    return current and stage.services.end_state(name) == wanted
+    return stage.services.is_ready(name) and stage.services.end_state(name) == wanted
 
 
 def _told_once(stage: Stage, name: str) -> None:

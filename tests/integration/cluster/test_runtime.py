@@ -24,6 +24,7 @@ from dfastllm_operator.kinds import (
     SECRET,
     SERVICE_RESOURCE,
     WATCHED,
+    Kind,
 )
 from dfastllm_operator.leader import Leader, Terms
 from dfastllm_operator.names import FIELD_MANAGER, SELECTOR, labels
@@ -33,7 +34,13 @@ from support.kubeapi import KubeApi
 from support.operators import install_crd
 from support.scripted_api import run, until
 
+DEADLINE_S = 120.0
+
 Body = Callable[[Cluster], Awaitable[None]]
+
+
+def as_is(_: Kind, obj: Json) -> Json:
+    return obj
 
 
 def against(access: Access, body: Body) -> None:
@@ -44,7 +51,7 @@ def against(access: Access, body: Body) -> None:
         finally:
             await cluster.close()
 
-    run(test(), 60.0)
+    run(test(), DEADLINE_S)
 
 
 def admin(rig: Rig) -> Access:
@@ -146,9 +153,9 @@ def test_permissions_are_told_and_missing_ones_are_forbidden(rig: Rig, namespace
         assert not await cluster.may("delete", CONFIG_MAP, namespace)
         assert not await cluster.may("list", CONFIG_MAP, None)
         assert not await cluster.may("list", SECRET, namespace)
-        await cluster.list(CONFIG_MAP, namespace)
+        await cluster.list(CONFIG_MAP, namespace, as_is)
         with pytest.raises(Forbidden, match="cannot list resource"):
-            await cluster.list(SECRET, namespace)
+            await cluster.list(SECRET, namespace, as_is)
         discovery = Discovery(cluster)
         await discovery.look()
         assert discovery.served(WATCHED) == list(WATCHED), "discovery needs no permission"
@@ -164,11 +171,11 @@ def test_a_list_of_many_pages_is_whole(
     async def body(cluster: Cluster) -> None:
         for number in range(10):
             await cluster.create(CONFIG_MAP, config_map(namespace, f"c{number}"))
-        found, version = await cluster.list(CONFIG_MAP, namespace, label_selector=SELECTOR)
+        found, version = await cluster.list(CONFIG_MAP, namespace, as_is, label_selector=SELECTOR)
         assert len(found) == 10
         assert int(version) >= max(int(o["metadata"]["resourceVersion"]) for o in found)
         slim, _ = await cluster.list(
-            CONFIG_MAP, namespace, label_selector=SELECTOR, metadata_only=True
+            CONFIG_MAP, namespace, as_is, label_selector=SELECTOR, metadata_only=True
         )
         assert {o["metadata"]["name"] for o in slim} == {o["metadata"]["name"] for o in found}
         assert all("data" not in o for o in slim)
@@ -178,7 +185,7 @@ def test_a_list_of_many_pages_is_whole(
 
 def test_an_idle_watch_ends_in_time_to_show_that_it_lives(rig: Rig, namespace: str) -> None:
     async def body(cluster: Cluster) -> None:
-        _, version = await cluster.list(CONFIG_MAP, namespace, label_selector=SELECTOR)
+        _, version = await cluster.list(CONFIG_MAP, namespace, as_is, label_selector=SELECTOR)
         watch = cluster.watch(
             CONFIG_MAP,
             namespace,
@@ -219,6 +226,7 @@ def test_a_watch_follows_what_happens(rig: Rig, namespace: str) -> None:
         await until(lambda: data() == [])
         assert not watch.trouble
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     against(admin(rig), body)
 
@@ -233,6 +241,7 @@ def test_two_candidates_take_turns(rig: Rig, namespace: str) -> None:
         await asyncio.sleep(1.0)
         assert not waiting.done()
         keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
         await one.release()
         await waiting
         with pytest.raises(LeaseLost):
@@ -268,9 +277,9 @@ def test_a_rotated_token_is_picked_up_at_once(
 
     async def body(cluster: Cluster) -> None:
         with pytest.raises(Forbidden):
-            await cluster.list(CONFIG_MAP, namespace)
+            await cluster.list(CONFIG_MAP, namespace, as_is)
         (tmp_path / "token").write_text(token)
-        await cluster.list(CONFIG_MAP, namespace)
+        await cluster.list(CONFIG_MAP, namespace, as_is)
 
     against(access, body)
 
@@ -298,7 +307,7 @@ def kopf_hears(
         finally:
             await watch.close(10.0)
 
-    run(test(), 60.0)
+    run(test(), DEADLINE_S)
 
 
 def test_kopf_tells_of_services_and_leaves_them_as_they_are(rig: Rig, namespace: str) -> None:

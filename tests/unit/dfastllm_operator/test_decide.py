@@ -6,7 +6,7 @@ import pytest
 from dfastllm_operator.core import Seen
 from dfastllm_operator.decide import decide
 from dfastllm_operator.errors import Refuse
-from dfastllm_operator.kinds import DEPLOYMENT, POD
+from dfastllm_operator.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.resources.pods import CURRENT
 from dfastllm_operator.revision import revision_hash
 from support.situations import HASH_LABEL, observed, record, service
@@ -112,6 +112,25 @@ def test_revisions_that_pods_may_need_are_kept(kind: Any) -> None:
     )
     assert [r.hash for r in decide(observed({}, [old, user])).kept] == [used]
     assert decide(observed({}, [old])).kept == ()
+
+
+def test_a_lost_record_is_written_anew_from_what_runs() -> None:
+    present = hash_of({})
+    container = {"image": "server:old", "resources": {"requests": {"memory": "7Gi"}}}
+    running = Seen(
+        INFERENCE_SERVICE,
+        {
+            "metadata": {"name": "demo-a", "labels": {HASH_LABEL: present}},
+            "spec": {"predictor": {"containers": [container]}},
+        },
+    )
+    status = {"updatedRevision": present, "renderVersion": 1}
+    revision = decide(observed({}, [running], status=status)).placements[0].revision
+    assert revision.resolved.image == "server:old"
+    assert revision.resolved.requests == {"memory": "7Gi"}
+    running.body["metadata"]["labels"][HASH_LABEL] = "another"
+    fresh = decide(observed({}, [running], status=status)).placements[0].revision
+    assert fresh.resolved.image == "server:1"
 
 
 def test_a_record_that_nobody_can_read_is_made_anew() -> None:

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from dfastllm_operator.core import Json, Key, Seen
+from dfastllm_operator.core import Key, Seen
 from dfastllm_operator.decide import decide
-from dfastllm_operator.errors import Refuse
+from dfastllm_operator.errors import Forbidden, Refuse
 from dfastllm_operator.kinds import SERVICE, Kind
 from dfastllm_operator.observe import Observed, observe
 from dfastllm_operator.revision import revision_hash
@@ -20,6 +20,7 @@ class World:
         self._children = list(children)
         self._secrets = secrets
         self.asked: list[str] = []
+        self.forbidden = False
 
     def children(self, key: Key) -> list[Seen]:
         return self._children
@@ -27,8 +28,10 @@ class World:
     def rival(self, key: Key) -> Key | None:
         return None
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        return {"metadata": {"name": name}} if name in self._secrets else None
+    async def exists(self, kind: Kind, namespace: str, name: str) -> bool:
+        if self.forbidden:
+            raise Forbidden("secrets is forbidden", status=403)
+        return name in self._secrets
 
     async def config(self, repository: str, revision: str | None) -> HubConfig | None:
         self.asked.append(repository)
@@ -57,6 +60,23 @@ def test_a_secret_that_is_named_and_missing_is_found_out() -> None:
     spec = {"auth": {"apiKeysSecretRef": {"name": "keys"}}}
     assert look(World(), spec).secrets_missing == (("auth.apiKeysSecretRef", "keys"),)
     assert look(World(secrets=("keys",)), spec).secrets_missing == ()
+
+
+def test_without_the_right_to_look_no_secret_is_missed() -> None:
+    world = World()
+    world.forbidden = True
+    assert look(world, {"auth": {"apiKeysSecretRef": {"name": "keys"}}}).secrets_missing == ()
+
+
+def test_secrets_of_variables_and_volumes_are_looked_for_too() -> None:
+    key = {"name": "tokens", "key": "hub"}
+    env = [
+        {"name": "A", "valueFrom": {"secretKeyRef": key}},
+        {"name": "B", "valueFrom": {"secretKeyRef": {**key, "name": "may-lack", "optional": True}}},
+    ]
+    volumes = [{"name": "v", "mountPath": "/v", "secret": {"name": "files"}}]
+    missing = look(World(), {"env": env, "volumes": volumes}).secrets_missing
+    assert [name for _, name in missing] == ["tokens", "files"]
 
 
 def test_the_hub_is_asked_for_a_model_nobody_knows_and_only_then() -> None:

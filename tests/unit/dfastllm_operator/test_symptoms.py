@@ -48,6 +48,14 @@ def test_an_image_that_cannot_be_pulled_is_named() -> None:
     assert found.fatal
 
 
+def test_a_container_that_cannot_start_says_what_it_lacks() -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}
+    found = of_pod(pod(containerStatuses=[container(state={"waiting": waiting})]))
+    assert found is not None
+    assert found.reason is Reason.START_FAILED
+    assert 'secret "x" not found' in found.message
+
+
 def test_a_failed_download_is_told_from_a_failed_load() -> None:
     ended = {"lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "404"}}}
     download = pod(initContainerStatuses=[container("storage-initializer", **ended)])

@@ -192,6 +192,28 @@ def test_closing_lets_workers_finish_what_they_have_in_hand_and_no_more() -> Non
     run(test())
 
 
+def test_a_long_queue_of_quick_work_lets_others_have_their_turn() -> None:
+    async def test() -> None:
+        queue = WorkQueue()
+        handled: list[Key] = []
+
+        async def worker(key: Key) -> None:
+            handled.append(key)
+
+        for number in range(100):
+            queue.add(Key("ns", str(number)))
+        task = await working(queue, worker, 4)
+        turns = []
+        while len(handled) < 100:
+            await asyncio.sleep(0)
+            turns.append(len(handled))
+        assert len(turns) > 20
+        queue.close()
+        await task
+
+    run(test())
+
+
 def test_age_and_stuckness_are_told_by_the_clock() -> None:
     async def test() -> None:
         now = 100.0

@@ -107,7 +107,7 @@ def test_credentials_are_found_by_annotation_and_by_account() -> None:
     [
         ({"gpu": {"count": 0}}, "none"),
         ({}, "1x nvidia.com/gpu"),
-        ({"gpu": {"count": 2, "product": "NVIDIA-L4"}}, "2x NVIDIA-L4"),
+        ({"gpu": {"count": 1, "product": "NVIDIA-L4"}}, "1x NVIDIA-L4"),
     ],
 )
 def test_gpus_in_a_word(resources: Json, text: str) -> None:

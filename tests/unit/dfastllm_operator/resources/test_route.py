@@ -15,7 +15,7 @@ VISIBILITY = "networking.kserve.io/visibility"
         ({}, a_platform(), None, False),
         ({}, a_platform(gateway="infra/public"), "infra/public", True),
         ({"gateway": "own/one"}, a_platform(gateway="infra/public"), "own/one", True),
-        ({"gateway": "own/one"}, a_platform(missing=["HTTPRoute"]), None, False),
+        ({"gateway": "own/one"}, a_platform(missing=["HTTPRoute"]), "own/one", True),
         ({"enabled": False}, a_platform(gateway="infra/public"), None, True),
     ],
 )

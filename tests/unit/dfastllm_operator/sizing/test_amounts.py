@@ -64,9 +64,10 @@ def test_extended_resources_are_requested_and_limited_alike(said: Json) -> None:
     assert requests["rdma/hca"] == limits["rdma/hca"] == "1"
 
 
-def test_as_many_gpus_as_the_spec_says() -> None:
-    requests, limits = amounts(LLADA, {"gpu": {"count": 2}})
-    assert requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"] == "2"
+def test_one_gpu_or_as_the_spec_says_none() -> None:
+    requests, limits = amounts(LLADA, {"gpu": {"count": 1}})
+    assert requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"] == "1"
+    assert "nvidia.com/gpu" not in amounts(LLADA, {"gpu": {"count": 0}})[1]
 
 
 def test_other_names_of_gpus_are_asked_for_by_their_name() -> None:

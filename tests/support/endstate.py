@@ -1,0 +1,68 @@
+"""What became of a service, in a form in which two runs that came to the same are equal."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.kinds import Kind
+from support.kubeapi import Json
+
+# Set by the API server or by other controllers, and different in each run.
+NOT_COMPARED = frozenset(
+    {
+        "uid",
+        "resourceVersion",
+        "generation",
+        "observedGeneration",
+        "creationTimestamp",
+        "managedFields",
+        "lastTransitionTime",
+        "lastError",
+        "updateStarted",
+        "clusterIP",
+        "clusterIPs",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A service, what it owns, and what KServe and Kubernetes made of that."""
+
+    service: Json
+    owned: tuple[tuple[Kind, Json], ...]
+    deployments: list[Json]
+    pods: list[Json]
+
+
+def end_state(found: Found) -> Json:
+    """By kind and name; names of the service and of its namespace are made general."""
+    state: Json = {
+        f"{kind} {body['metadata']['name']}": {k: v for k, v in body.items() if k != "status"}
+        for kind, body in found.owned
+    }
+    for deployment in found.deployments:
+        spec = deployment["spec"]
+        kept = {key: spec[key] for key in ("replicas", "template")}
+        state[f"Deployment {deployment['metadata']['name']}"] = kept
+    state["pods"] = dict(Counter(map(revision_of, found.pods)))
+    state["status"] = found.service.get("status")
+    text = json.dumps(_comparable(state), sort_keys=True)
+    metadata = found.service["metadata"]
+    for given, general in ((metadata["name"], "NAME"), (metadata["namespace"], "NAMESPACE")):
+        text = re.sub(rf"(?<![a-z0-9]){re.escape(given)}(?![a-z0-9])", general, text)
+    general_state: Json = json.loads(text)
+    return general_state
+
+
+def revision_of(body: Json) -> str:
+    return str((body["metadata"].get("labels") or {}).get(names.REVISION_LABEL))
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _comparable(v) for k, v in value.items() if k not in NOT_COMPARED}
+    return [_comparable(item) for item in value] if isinstance(value, list) else value
