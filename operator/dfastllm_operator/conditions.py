@@ -137,6 +137,10 @@ class Reason(Described):
     # Degraded
     AS_EXPECTED = "AsExpected", "Nothing is wrong."
     APPLY_FAILED = "ApplyFailed", "An object could not be written; it is tried again."
+    PERMISSION_MISSING = (
+        "PermissionMissing",
+        "The operator's account lacks a right; the message is the API server's. Install its roles.",
+    )
     CONTESTED = "Contested", "Another controller keeps changing a field of an object of ours."
     MONITORING_MISSING = (
         "MonitoringMissing",
@@ -165,6 +169,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.UPDATE_BLOCKED,
         Reason.REPLICAS_MISSING,
         Reason.APPLY_FAILED,
+        Reason.PERMISSION_MISSING,
         Reason.CONTESTED,
         Reason.MONITORING_MISSING,
     ),

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import structlog
-
 from dfastllm_operator import names
 from dfastllm_operator.api import DFastLLMService, Spec, parse
 from dfastllm_operator.core import Json, Key, Platform, Resolved, Seen
@@ -18,8 +16,6 @@ from dfastllm_operator.kinds import CONTROLLER_REVISION, OWNED, SECRET, Kind
 from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.sizing import HubConfig, Sizing, resources_of, size
 from dfastllm_operator.sizing.known import needs_hub
-
-logger = structlog.get_logger("observe")
 
 
 class Reader(Protocol):
@@ -48,7 +44,8 @@ class Observed:
 
     `invalid` says what the spec does wrong though it can be read. `seen` are objects owned by the
     CR and what KServe made of them. `unsized` says why the model has no size; `sizing` and
-    `resolved` are set otherwise. `rival` is a service with a better claim to the hostname.
+    `resolved` are set otherwise. `blind` is what the operator lacks the right to see. `rival` is a
+    service with a better claim to the hostname.
     """
 
     service: DFastLLMService
@@ -57,6 +54,7 @@ class Observed:
     platform: Platform
     invalid: Refuse | None = None
     secrets_missing: tuple[tuple[str, str], ...] = ()
+    blind: str = ""
     sizing: Sizing | None = None
     resolved: Resolved | None = None
     unsized: Refuse | None = None
@@ -93,6 +91,7 @@ async def observe(
     service, invalid = _parsed(raw)
     seen = tuple(s for s in objects.children(service.key) if _ours(s, service.uid))
     sizing, unsized = await _sized(service, seen, hub)
+    missing, blind = await _missing_secrets(service, reader)
     resolved = None
     if sizing is not None:
         requests, limits = resources_of(service.spec, sizing)
@@ -104,7 +103,8 @@ async def observe(
         seen=seen,
         platform=platform,
         invalid=invalid,
-        secrets_missing=await _missing_secrets(service, reader),
+        secrets_missing=missing,
+        blind=blind,
         sizing=sizing,
         resolved=resolved,
         unsized=unsized,
@@ -136,16 +136,18 @@ async def _sized(
         return None, refused
 
 
-async def _missing_secrets(service: DFastLLMService, reader: Reader) -> tuple[tuple[str, str], ...]:
-    """Secrets that are named and not there. Without the right to look none is missed."""
+async def _missing_secrets(
+    service: DFastLLMService, reader: Reader
+) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Secrets that are named and not there; and why that cannot be seen, if it cannot."""
     missing = []
     for field, name in secret_references(service.spec):
         try:
             if not await reader.exists(SECRET, service.namespace, name):
                 missing.append((field, name))
         except Forbidden as error:
-            logger.warning("cannot look for a Secret", service=str(service.key), error=str(error))
-    return tuple(missing)
+            return (), f"{field}: {error}"
+    return tuple(missing), ""
 
 
 def secret_references(spec: Spec) -> list[tuple[str, str]]:

@@ -216,6 +216,7 @@ def _waits_for_others(situation: Situation) -> bool:
     return (
         situation.plan.problem is not None
         or situation.observed.rival is not None
+        or bool(situation.observed.blind)
         or bool(situation.troubles)
     )
 

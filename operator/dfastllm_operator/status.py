@@ -171,6 +171,8 @@ def _degraded(
         return Verdict(True, Reason.UPDATE_BLOCKED if held else config.reason, config.message)
     if at.troubles:
         return Verdict(True, at.troubles[0].reason, at.troubles[0].message)
+    if at.observed.blind:
+        return Verdict(True, Reason.PERMISSION_MISSING, at.observed.blind)
     for verdict in (parts[ConditionType.MODEL_READY], parts[ConditionType.ROUTE_READY], scaler):
         starting = verdict.reason in (Reason.LOADING, Reason.WAITING_FOR_KSERVE)
         if verdict.ok is False and not starting and verdict.reason not in NOT_A_FAULT:

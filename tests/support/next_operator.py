@@ -1,6 +1,6 @@
-"""The operator of a release to come, to be run as a program: it renders pods in a version of its own.
+"""The operator of a release to come, which renders pods in a version of its own.
 
-Takes the operator's own command line.
+A program that takes the operator's own command line.
 """
 
 from dataclasses import replace

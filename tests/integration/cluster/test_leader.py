@@ -18,7 +18,7 @@ from support.operators import Operator, Stage, staged
 from support.process import until
 from support.services import Services
 
-FOR_EVER = {"lease_duration_s": 3600, "renew_deadline_s": 1800}
+FOR_EVER: dict[str, Any] = {"lease_duration_s": 3600, "renew_deadline_s": 1800}
 MIDWAY = 4  # of the objects that a new service takes, in writes
 
 

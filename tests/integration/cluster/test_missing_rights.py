@@ -10,7 +10,6 @@ from dfastllm_operator.kinds import NETWORK_POLICY, SECRET, SERVICE_RESOURCE
 from dfastllm_operator.rbac import SERVICES, Grant
 from support.operators import Operator, Stage, grant, staged
 from support.process import until
-from support.services import condition
 
 
 @pytest.fixture
@@ -66,6 +65,7 @@ def test_without_another_right_it_works_as_far_as_it_may_and_says_what_is_missin
     stage.services.wait("Ready", "True")
 
     grant(stage.api, stage.namespace)
+    stage.services.wait("Degraded", "False")
     stage.services.ready()
     assert stage.services.child(NETWORK_POLICY, "demo") is not None
     assert operator.running
@@ -80,9 +80,9 @@ def test_without_the_right_to_look_for_secrets_services_without_one_work(stage: 
     secret = {"metadata": {"name": "keys"}, "stringData": {"alice": "token"}}
     stage.services.api.create(SECRET, stage.namespace, secret)
     stage.services.create(auth={"apiKeysSecretRef": {"name": "keys"}})
-    found = stage.services.wait("ConfigReady", "False")
+    found = stage.services.wait("Degraded", "True", "PermissionMissing")
     assert "secrets" in found["message"]
-    assert condition(stage.services.get(), "Ready")["status"] == "False"
+    stage.services.ready()
 
     grant(stage.api, stage.namespace)
     stage.services.ready()

@@ -134,7 +134,9 @@ class Company:
     def walk(self) -> None:
         firsts = {name: walk.first for name, walk in self.walks.items()}
         lasts = {name: walk.last for name, walk in self.walks.items()}
-        begun, fresh = self._both(firsts)
+        at_the_end = {name: walk.last for name, walk in self.fresh.items()}
+        states = self._rest(firsts | at_the_end)
+        begun, fresh = states[: len(firsts)], states[len(firsts) :]
         self._no_mistake_harms()
         self._wander()
         arrived = self._rest(lasts)
@@ -149,12 +151,6 @@ class Company:
     def leave(self) -> None:
         for name in (*self.walks, *self.fresh):
             self.services.delete(name)
-
-    def _both(self, firsts: dict[str, Json]) -> tuple[list[Json], list[Json]]:
-        """End states of those that begin, and of those that are at the end already."""
-        lasts = {name: walk.last for name, walk in self.fresh.items()}
-        states = self._rest(firsts | lasts)
-        return states[: len(firsts)], states[len(firsts) :]
 
     def _rest(self, specs: dict[str, Json]) -> list[Json]:
         """Convergence: the end state of each, once it is what its spec asks for."""
@@ -184,7 +180,7 @@ class Company:
                 _put(self.services, name, spec)
             for name, (_, waits) in steps.items():
                 if waits:
-                    until(lambda name=name: _noticed(self.services, name), f"{name} noticed")
+                    _wait_noticed(self.services, name)
 
     def _a_restart_writes_nothing(self) -> None:
         """Idempotence, with all of them in place."""
@@ -196,8 +192,8 @@ class Company:
 
 
 def _told(rule: str, walk: Walk, wanted: Json, found: Json) -> str:
-    texts = [json.dumps(state, indent=1, sort_keys=True).splitlines() for state in (wanted, found)]
-    return "\n".join([f"{rule} does not hold for {walk}", *unified_diff(*texts, n=9)])
+    lines = [json.dumps(state, indent=1, sort_keys=True).splitlines() for state in (wanted, found)]
+    return "\n".join([f"{rule} does not hold for {walk}", *unified_diff(lines[0], lines[1], n=9)])
 
 
 def _put(services: Services, name: str, spec: Json) -> bool:
@@ -217,10 +213,14 @@ def _noticed(services: Services, name: str) -> bool:
     return bool(seen == body["metadata"]["generation"])
 
 
+def _wait_noticed(services: Services, name: str) -> None:
+    until(lambda: _noticed(services, name), f"{name} noticed")
+
+
 def _scale_as_somebody_else(services: Services, name: str) -> None:
     """To one replica, wherever it came from."""
     deployment = names.predictor(name, services.namespace, "a")
-    until(lambda: _noticed(services, name), f"{name} noticed")
+    _wait_noticed(services, name)
     until(lambda: services.child(DEPLOYMENT, deployment), deployment)
     services.api.merge(DEPLOYMENT, services.namespace, deployment, {"spec": {"replicas": 1}})
 

@@ -1,4 +1,4 @@
-"""A new operator finds the services of the old one, restarts none of them, and can be taken back."""
+"""A new operator restarts no service of the old one, and can be taken back."""
 
 from collections.abc import Iterator
 

@@ -65,7 +65,9 @@ def test_a_secret_that_is_named_and_missing_is_found_out() -> None:
 def test_without_the_right_to_look_no_secret_is_missed() -> None:
     world = World()
     world.forbidden = True
-    assert look(world, {"auth": {"apiKeysSecretRef": {"name": "keys"}}}).secrets_missing == ()
+    found = look(world, {"auth": {"apiKeysSecretRef": {"name": "keys"}}})
+    assert found.secrets_missing == ()
+    assert found.blind == "auth.apiKeysSecretRef: secrets is forbidden"
 
 
 def test_secrets_of_variables_and_volumes_are_looked_for_too() -> None:

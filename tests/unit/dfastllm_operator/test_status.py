@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -314,6 +315,12 @@ def test_monitoring_without_its_operator_degrades() -> None:
     on = platform(gateway=GATEWAY, missing=frozenset({POD_MONITOR}))
     status = status_of(serving(spec={"monitoring": {"enabled": True}}, on=on))
     assert words(status, "Degraded") == ("True", "MonitoringMissing")
+
+
+def test_a_missing_permission_degrades_and_is_named() -> None:
+    status = status_of(replace(serving(), blind="auth.apiKeysSecretRef: secrets is forbidden"))
+    assert words(status, "Degraded") == ("True", "PermissionMissing")
+    assert words(status, "Ready")[0] == "True"
 
 
 def test_a_name_that_is_taken_is_a_problem_of_the_config() -> None:
