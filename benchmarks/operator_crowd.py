@@ -62,7 +62,7 @@ class Crowd:
             services, _ = await client.list(SERVICE_RESOURCE, self._namespace)
             events, _ = await client.list(EVENT, self._namespace)
             found = sum("status" in service for service in services)
-            found += sum(e["involvedObject"]["kind"] == SERVICE_RESOURCE.kind for e in events)
+            found += sum(_is_about_service(event) for event in events)
             for kind in OWNED:
                 found += len(await self._children(client, kind))
             return found
@@ -137,6 +137,10 @@ async def _at_once(
             await do(client, piece)
 
     await asyncio.gather(*(worker() for _ in range(WORKERS)))
+
+
+def _is_about_service(event: Json) -> bool:
+    return bool(event["involvedObject"].get("kind") == SERVICE_RESOURCE.kind)
 
 
 def _bare(obj: Json) -> Json:

@@ -110,6 +110,7 @@ class OperatorProcess:
             time.sleep(calm_s)
             return size == self._log.stat().st_size and self._at_rest(services)
 
+        self.synced_s()
         self._until(calm, f"{services} services settled")
         return _time((self._said("reconciled") or self._said())[-1])
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dfastllm_operator.compare import difference, own_fields
+from dfastllm_operator.compare import difference, own_fields, stamped
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest, Identity
 from dfastllm_operator.core import Child, Json, Key, Seen
@@ -107,7 +107,7 @@ class Applier:
         for left in leftovers:  # two scalers on one Deployment would fight: the old one goes first
             if left.kind in SCALERS:
                 await self._guarded(done, left.kind, left.name, self._delete(key, left, done))
-        for child in wanted:
+        for child in map(stamped, wanted):
             if child.kind == INFERENCE_SERVICE and done.lacks(PREREQUISITES):
                 continue  # its pods would start with what somebody else put in the place
             present = owned.get((child.kind, child.name))

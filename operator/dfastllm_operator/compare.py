@@ -4,14 +4,20 @@ Pure. The wanted body holds only fields the operator owns; whatever others added
 things make a difference: a wanted field that is missing or has another value; one that the API
 server no longer books to our field manager (somebody wrote it, as by adding an item to a list that
 is one value); and one that is still booked to us though it is wanted no more. A server-side apply
-mends them all. (No annotation could tell: KServe copies annotations to the pods.)
+mends them all.
+
+What is booked says nothing of the inside of a list that is one value: a key of an item that is
+wanted no more would stay. So children are stamped with a digest of what was applied, all but the
+InferenceService: KServe copies its annotations to the pods, and there the revision's label says it.
 """
 
 import json
 from typing import Any
 
 from dfastllm_operator import names
-from dfastllm_operator.core import Json
+from dfastllm_operator.core import Child, Json
+from dfastllm_operator.kinds import INFERENCE_SERVICE
+from dfastllm_operator.revision import digest
 
 MERGE_KEYS = ("name", "uid", "mountPath")
 """What identifies an item of a list that several writers may share; other lists are whole."""
@@ -22,6 +28,15 @@ UNBOOKED_METADATA = ("name", "namespace", "uid", "resourceVersion")
 """Fields every object has; no manager owns them."""
 
 
+def stamped(child: Child) -> Child:
+    """`child` with the digest of its own body as annotation, where it may have one."""
+    if child.kind == INFERENCE_SERVICE:
+        return child
+    metadata = dict(child.body["metadata"])
+    annotations = {**(metadata.get("annotations") or {}), names.APPLIED: digest(child.body)}
+    return Child(child.kind, {**child.body, "metadata": {**metadata, "annotations": annotations}})
+
+
 def holds(wanted: Json, seen: Json) -> bool:
     """Whether `seen` has every field of `wanted` with its value, and no other field of ours."""
     return not difference(wanted, seen)
@@ -30,10 +45,17 @@ def holds(wanted: Json, seen: Json) -> bool:
 def difference(wanted: Json, seen: Json) -> str:
     """Path of the first field that is not as wanted; empty if there is none."""
     fields = own_fields(seen)
+    content = {key: value for key, value in wanted.items() if key != "metadata"}
+    found = first_difference(content, seen)
     if fields is None:
-        return first_difference(wanted, seen) or "managedFields"
-    booked = _first_unbooked(fields, {k: v for k, v in wanted.items() if k not in UNBOOKED}, "")
-    return first_difference(wanted, seen) or booked or _first_surplus(fields, wanted, "")
+        return found or first_difference(wanted, seen) or "managedFields"
+    booked = {key: value for key, value in wanted.items() if key not in UNBOOKED}
+    return (
+        found
+        or _first_unbooked(fields, booked, "")
+        or _first_surplus(fields, wanted, "")
+        or first_difference(wanted, seen)
+    )
 
 
 def own_fields(seen: Json) -> Json | None:

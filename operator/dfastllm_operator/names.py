@@ -16,6 +16,8 @@ APP_NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 SERVICE_LABEL = f"{GROUP}/service"
 REVISION_LABEL = f"{GROUP}/revision"
+APPLIED = f"{GROUP}/applied"
+"""Annotation of every child but the InferenceService: digest of what was applied last."""
 
 SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 """What every child, and what KServe makes of it, can be listed by."""

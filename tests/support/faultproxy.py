@@ -240,11 +240,18 @@ class FaultProxy:
             await watch.pump(answer, response)
         finally:
             self._watches.discard(watch)
+            _hang_up(answer)
         return _cut(request) if self._out else response
 
 
 def _passed_on(answer: aiohttp.ClientResponse) -> dict[str, str]:
     return {k: v for k, v in answer.headers.items() if k.lower() not in NOT_PASSED_ON}
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Without the farewell of TLS, which takes longer than the loop may live."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 def _cut(request: web.Request) -> web.Response:

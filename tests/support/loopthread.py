@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 DEADLINE_S = 30.0
+GOODBYE = 10  # turns of the loop, in which the connections of what was cancelled are closed
 
 
 class LoopThread:
@@ -36,3 +37,5 @@ async def _cancel_others() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    for _ in range(GOODBYE):
+        await asyncio.sleep(0)

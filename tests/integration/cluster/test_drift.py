@@ -29,7 +29,7 @@ from support.kubeapi import Json
 from support.looks import look, quiet
 from support.operators import Stage, staged
 from support.process import until
-from support.services import Services
+from support.services import Services, condition
 
 FULL: Json = {
     "replicas": {"min": 2, "max": 4},
@@ -41,6 +41,7 @@ FULL: Json = {
 
 KINDS = [kind for kind in OWNED if kind is not HPA]
 QUIET_S = 3.0
+MANY_REPAIRS = 20
 FOREIGN = {"example.com/foreign": "yes"}
 
 # A change to a field that the operator owns, in what Kubernetes lets one change.
@@ -72,7 +73,11 @@ def services(stage: Stage) -> Iterator[Services]:
     """The one service, which a test leaves as it found it."""
     before = stage.services.end_state()
     yield stage.services
-    until(lambda: stage.services.end_state() == before, "the state before the test")
+    try:
+        until(lambda: stage.services.end_state() == before, "the state before the test")
+    except AssertionError:
+        assert stage.services.end_state() == before
+        raise
 
 
 def _child(services: Services, kind: Kind) -> Json:
@@ -161,6 +166,26 @@ def _named(services: Services, kind: Kind, name: str) -> bool:
 def _owned(services: Services, kind: Kind, name: str) -> bool:
     found = services.child(kind, name)
     return found is not None and bool(found["metadata"].get("ownerReferences"))
+
+
+def test_who_writes_back_every_time_is_named_and_not_fought(
+    stage: Stage, services: Services
+) -> None:
+    """A second controller that insists on its own host name."""
+    services.create("fought")
+    services.ready("fought")
+    stubborn = TAMPERING[HTTP_ROUTE]
+
+    def contested() -> bool:
+        services.api.merge(HTTP_ROUTE, services.namespace, "fought", stubborn)
+        return bool(condition(services.get("fought"), "Degraded")["reason"] == "Contested")
+
+    before = len(stage.proxy.ledger.writes)
+    until(contested, "the fight is given up", every_s=0.2)
+    assert "hostnames" in condition(services.get("fought"), "Degraded")["message"]
+    repairs = [call for call in stage.proxy.ledger.writes[before:] if call.resource == "httproutes"]
+    assert len(repairs) < MANY_REPAIRS
+    services.delete("fought")
 
 
 def test_fields_of_others_stay(services: Services) -> None:

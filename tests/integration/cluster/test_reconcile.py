@@ -7,24 +7,31 @@ import httpx
 import pytest
 
 from cluster.kubectl import KubectlFailed
+from cluster.nodes import Node
 from cluster.rig import Rig
 from dfastllm_operator import names
 from dfastllm_operator.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     HPA,
+    HTTP_ROUTE,
     INFERENCE_SERVICE,
     POD,
+    POD_MONITOR,
     SCALED_OBJECT,
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
+    SERVING_RUNTIME,
+    Kind,
 )
+from dfastllm_operator.resources.runtime import OPERATOR_NAME
 from support.operators import Stage, staged
 from support.process import until
 from support.services import Services, condition
 
 GPU_MODEL = {"uri": "hf://someone/llada-8b", "size": {"parameters": "8B", "layers": 32}}
+QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 KEDA = {"serverAddress": "http://prometheus:9090"}
 
 
@@ -227,6 +234,107 @@ def test_of_two_services_with_one_hostname_the_older_has_it(services: Services) 
     services.ready("younger")
 
 
+def test_a_hostname_that_is_taken_leaves_the_present_route(services: Services) -> None:
+    services.create("holder", ingress={"hostname": "held.example.org"})
+    services.create("mover", ingress={"hostname": "mover.example.org"})
+    for name in ("holder", "mover"):
+        services.ready(name)
+    services.edit("mover", ingress={"hostname": "held.example.org"})
+    services.wait("RouteReady", "False", "HostnameTaken", "mover")
+    route = services.api.get(HTTP_ROUTE, services.namespace, "mover")
+    assert route["spec"]["hostnames"] == ["mover.example.org"]
+    services.ready("holder")
+
+
+def test_an_update_that_cannot_start_says_why_and_the_old_pods_serve(services: Services) -> None:
+    services.create("stuck")
+    services.ready("stuck")
+    pods = services.pod_uids("stuck")
+    services.edit("stuck", nodeSelector={"there": "is-none"})
+    found = services.wait("Progressing", "True", "", "stuck")
+    until(lambda: "node" in condition(services.get("stuck"), "Progressing")["message"], "why")
+    assert found["status"] == "True"
+    assert condition(services.get("stuck"), "Ready")["status"] == "True"
+    assert pods <= services.pod_uids("stuck")
+    services.edit("stuck", nodeSelector=None)
+    services.settled("stuck")
+    assert services.pod_uids("stuck") == pods
+
+
+def test_a_quota_that_is_used_up_is_named(stage: Stage, services: Services) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    services.api.create(QUOTA, stage.namespace, quota)
+    try:
+        until(lambda: "hard" in services.api.get(QUOTA, stage.namespace, "none").get("status", {}))
+        services.create("poor")
+        found = services.wait("ModelReady", "False", "QuotaExceeded", "poor")
+        assert "pods" in found["message"]
+    finally:
+        services.api.delete(QUOTA, stage.namespace, "none")
+
+
+def test_a_node_that_is_lost_is_noticed_and_another_taken(stage: Stage, services: Services) -> None:
+    pool = {"pool": stage.namespace}
+    stage.rig.add_node(Node("lost-0", labels=pool))
+    services.create("moved", nodeSelector=pool)
+    services.ready("moved")
+    stage.rig.kubectl("taint", "node", "lost-0", "lost=yes:NoExecute")
+    found = services.wait("ModelReady", "False", "Unschedulable", "moved")
+    assert "untolerated taint" in found["message"]
+    stage.rig.add_node(Node("lost-1", labels=pool))
+    services.ready("moved")
+    services.delete("moved")
+    until(lambda: not services.pods("moved"), "no pods")
+    for name in ("lost-0", "lost-1"):
+        stage.rig.remove_node(name)
+
+
+def test_kserve_that_does_not_answer_is_named_and_waited_for(
+    stage: Stage, services: Services
+) -> None:
+    manager = stage.rig.processes["kserve-manager"]
+    manager.stop()
+    try:
+        services.create("early", monitoring={"enabled": True})
+        found = services.wait("ModelReady", "False", "", "early")
+        assert "webhook" in found["message"]
+        assert services.child(POD_MONITOR, "early") is not None
+    finally:
+        manager.start()
+        manager.wait_ready()
+    services.ready("early")
+
+
+def test_a_runtime_that_is_missing_is_named_and_taken_up(stage: Stage, services: Services) -> None:
+    runtime = services.api.get(SERVING_RUNTIME, stage.namespace, OPERATOR_NAME)
+    services.api.delete(SERVING_RUNTIME, stage.namespace, OPERATOR_NAME)
+    services.create("unrun", model=GPU_MODEL)
+    services.wait("ModelReady", "False", "RuntimeNotFound", "unrun")
+    body = {"metadata": {"name": OPERATOR_NAME}, "spec": runtime["spec"]}
+    services.api.create(SERVING_RUNTIME, stage.namespace, body)
+    services.ready("unrun")
+
+
+def test_a_service_of_a_hundred_kilobytes_works(services: Services) -> None:
+    env = [{"name": f"LONG_{number}", "value": "x" * 1600} for number in range(64)]
+    services.create("large", env=env)
+    services.ready("large")
+    (pod,) = services.pods("large")
+    assert sum(len(one.get("value", "")) for one in pod["spec"]["containers"][0]["env"]) > 100_000
+
+
+def test_what_an_orphaning_deletion_left_is_taken_back(stage: Stage, services: Services) -> None:
+    services.create("returning")
+    before = services.settled("returning")
+    pods = services.pod_uids("returning")
+    owned = list(services.owned("returning"))
+    _kubectl(stage, "delete", "dfs/returning", "--cascade=orphan")
+    assert len(services.remains(owned)) == len(owned)
+    services.create("returning")
+    assert services.settled("returning") == before
+    assert services.pod_uids("returning") == pods
+
+
 def test_every_transition_is_told_once(services: Services) -> None:
     services.create("talking")
     services.ready("talking")
@@ -251,7 +359,7 @@ def test_scalers_replace_one_another_and_own_the_replicas(stage: Stage, services
     services.edit("elastic", autoscaling={"type": "keda", "keda": KEDA})
     until(lambda: services.child(SCALED_OBJECT, "elastic"), "a ScaledObject")
     until(lambda: services.child(HPA, "elastic") is None, "no HorizontalPodAutoscaler")
-    services.edit("elastic", autoscaling={"type": "external", "keda": None})
+    services.edit("elastic", autoscaling={"type": "external", "keda": None}, replicas={"max": None})
     until(lambda: services.child(SCALED_OBJECT, "elastic") is None, "no ScaledObject")
     services.ready("elastic")
     services.api.merge(

@@ -124,6 +124,23 @@ def test_a_field_that_is_wanted_no_more_is_taken_away(applier: Applier, server: 
     assert "x" not in server.objects[SERVICE, "s"]["spec"]
 
 
+def test_a_key_inside_a_list_that_is_one_value_is_taken_away(
+    applier: Applier, server: Server
+) -> None:
+    run(applier, server, child(SERVICE, "s", spec={"from": [{"labels": {"a": "b"}}]}))
+    done = run(applier, server, child(SERVICE, "s", spec={"from": [{"labels": {}}]}))
+    assert len(done.writes) == 1
+    assert server.objects[SERVICE, "s"]["spec"]["from"] == [{"labels": {}}]
+
+
+def test_an_inference_service_gets_no_annotation_that_its_pods_would_get(
+    applier: Applier, server: Server
+) -> None:
+    run(applier, server, child(INFERENCE_SERVICE, "i"), child(SERVICE, "s"))
+    assert "annotations" not in server.objects[INFERENCE_SERVICE, "i"]["metadata"]
+    assert "annotations" in server.objects[SERVICE, "s"]["metadata"]
+
+
 def test_an_object_of_somebody_else_is_reported_and_never_touched(
     applier: Applier, server: Server
 ) -> None:
