@@ -10,18 +10,17 @@ import asyncio
 import json
 import time
 from collections import Counter
+from importlib.metadata import version
 
 from benchmarks.operator_crowd import Crowd
 from benchmarks.operator_drift import Drift, summary
 from benchmarks.operator_process import OperatorProcess, OperatorStage, operator_stage
+from benchmarks.operator_table import goals, table
 from benchmarks.plain_client import Json, PlainClient
-from benchmarks.report import Report, Result, goal
+from benchmarks.report import Report, Result
 from cluster.rig import Options, running
 
-IDLE_MB = 80.0
-MANY_MB = 130.0
-WRITES_PER_CHANGE = 3.0
-DRIFT_P99_S = 1.0
+PACKAGES = ("kopf", "kubernetes", "aiohttp")
 OTHERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 CHANGES: dict[str, Json] = {
     "ingress.timeout": {"ingress": {"timeout": "11m"}},
@@ -191,9 +190,9 @@ def main() -> None:
         options.services, options.ready_services, options.trials = 20, 4, 12
         options.rest_s, options.steady_s, options.changes = 3.0, 5.0, 4
     report = Report("operator_cost", **vars(options))
-    results: Result = {}
+    results: Result = {"versions": {name: version(name) for name in PACKAGES}}
     with running(Options(kserve=False, gateway=False, nodes=())) as rig:
-        results["api_server"] = rig.plane.request("/version")["gitVersion"]
+        results["versions"]["kubernetes api server"] = rig.plane.request("/version")["gitVersion"]
         with operator_stage(rig) as stage:
             for name in OTHERS:
                 rig.processes[name].stop()
@@ -202,29 +201,11 @@ def main() -> None:
     with running() as rig, operator_stage(rig) as stage:
         changes = min(options.changes, options.ready_services, 10)
         results["ready"] = Measuring(stage, options).ready(options.ready_services, changes)
-    goals = _goals(results)
-    print(json.dumps(goals, indent=1))
+    found = goals(results)
+    print(table(results))
+    print(json.dumps(found, indent=1))
     if not options.quick:
-        print(report.write(results=results, goals=goals))
-
-
-def _goals(results: Result) -> Result:
-    many, ready = results["many"], results["ready"]
-    goals = {
-        "rss_mb_idle": goal(many["idle"]["rss_mb"], at_most=IDLE_MB),
-        "rss_mb_after_cold": goal(many["cold"]["rss_mb"], at_most=MANY_MB),
-        "rss_mb_after_restart": goal(many["restart"]["rss_mb"], at_most=MANY_MB),
-        "writes_at_restart": goal(many["restart"]["writes"], at_most=0),
-    }
-    for name, part in (("many", many), ("ready", ready)):
-        goals |= {
-            f"{name}_writes_at_rest": goal(part["steady"]["writes"], at_most=0),
-            f"{name}_writes_for_two_children": goal(
-                part["changes"]["ingress.timeout"]["writes"], at_most=WRITES_PER_CHANGE
-            ),
-            f"{name}_drift_p99_s": goal(part["drift"]["p99_s"], at_most=DRIFT_P99_S),
-        }
-    return goals
+        print(report.write(results=results, goals=found))
 
 
 def _memory(operator: OperatorProcess) -> Result:
