@@ -1,7 +1,8 @@
 """How soon the operator repairs what others do to its objects, as a watch of ours sees it.
 
-Both ends are told by the same watch: from the event that shows the damage to the event that shows
-the repair. Deletions by a kind's own finalizer are thus nobody's repair time but the operator's.
+Counted from sending the damage to the event that shows the repair: with the time of the request,
+of KServe's finalizer where there is one, and of the watch. Beside it stands the time from the event
+that shows the damage, which can be nothing when a watch brings both at once.
 """
 
 import asyncio
@@ -87,8 +88,8 @@ class Drift:
         return {
             "kind": kind.kind,
             "damage": "delete" if delete else "edit",
-            "seconds": at - damaged,
-            "seconds_since_sent": at - sent,
+            "seconds": at - sent,
+            "seconds_since_seen": at - damaged,
         }
 
     async def _listen(self, kind: Kind, version: str) -> None:
@@ -110,7 +111,7 @@ def summary(trials: list[dict[str, Any]]) -> dict[str, Any]:
         "p50_s": round(percentile(seconds, 0.5), 4),
         "p99_s": round(percentile(seconds, 0.99), 4),
         "max_s": round(max(seconds), 4),
-        "p99_since_sent_s": round(percentile([t["seconds_since_sent"] for t in trials], 0.99), 4),
+        "p99_since_seen_s": round(percentile([t["seconds_since_seen"] for t in trials], 0.99), 4),
         "worst_s": worst,
     }
 

@@ -7,6 +7,7 @@ what the operator filled in, is stored beside them.
 
 import hashlib
 import json
+from typing import Any
 
 from dfastllm_operator.api import Spec, pod_essence, pod_inputs
 from dfastllm_operator.core import Json, Resolved, Revision
@@ -15,9 +16,18 @@ HASH_CHARACTERS = 10
 
 
 def digest(value: Json | list[Json]) -> str:
-    """Short hash of a JSON value; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Short hash of a JSON value; the order of keys does not matter, nor does 1.0 for 1."""
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as they come back from the API server, which writes no `.0`."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def revision_hash(spec: Spec) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from difflib import unified_diff
 from typing import Any
 
 from dfastllm_operator import names
@@ -56,6 +57,12 @@ def end_state(found: Found) -> Json:
         text = re.sub(rf"(?<![a-z0-9]){re.escape(given)}(?![a-z0-9])", general, text)
     general_state: Json = json.loads(text)
     return general_state
+
+
+def difference(one: Json, other: Json) -> str:
+    """Line by line; empty if they are the same."""
+    texts = [json.dumps(state, indent=1, sort_keys=True).splitlines() for state in (one, other)]
+    return "\n".join(unified_diff(*texts, n=8, lineterm=""))
 
 
 def revision_of(body: Json) -> str:

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -25,6 +26,7 @@ from dfastllm_operator.kinds import (
     SERVICE_RESOURCE,
     Kind,
 )
+from support.endstate import difference
 from support.kubeapi import Json
 from support.looks import look, quiet
 from support.operators import Stage, staged
@@ -73,11 +75,10 @@ def services(stage: Stage) -> Iterator[Services]:
     """The one service, which a test leaves as it found it."""
     before = stage.services.end_state()
     yield stage.services
-    try:
-        until(lambda: stage.services.end_state() == before, "the state before the test")
-    except AssertionError:
-        assert stage.services.end_state() == before
-        raise
+    with suppress(AssertionError):
+        until(lambda: stage.services.end_state() == before)
+    left = difference(before, stage.services.end_state())
+    assert not left, left
 
 
 def _child(services: Services, kind: Kind) -> Json:

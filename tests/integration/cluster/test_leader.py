@@ -116,10 +116,12 @@ def test_a_leader_that_slept_writes_nothing_when_it_wakes(stage: Stage, other: F
     # Stopped between two writes of one reconcile: the answer is there when it wakes.
     stage.proxy.ledger.after_write(MIDWAY, lambda _: leader.signal(signal.SIGSTOP))
     stage.services.create()
-    until(lambda: _leads(waiting), "the other leads")
-    _as_if_undisturbed(stage.services)
-    held = _lease(stage)
-    leader.signal(signal.SIGCONT)
+    try:
+        until(lambda: _leads(waiting), "the other leads")
+        _as_if_undisturbed(stage.services)
+        held = _lease(stage)
+    finally:
+        leader.signal(signal.SIGCONT)
     assert leader.wait() == Exit.LEASE_LOST
     assert len(stage.proxy.ledger.writes) == MIDWAY
     now = _lease(stage)

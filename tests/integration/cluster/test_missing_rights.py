@@ -82,7 +82,7 @@ def test_without_the_right_to_look_for_secrets_services_without_one_work(stage: 
     stage.services.create(auth={"apiKeysSecretRef": {"name": "keys"}})
     found = stage.services.wait("Degraded", "True", "PermissionMissing")
     assert "secrets" in found["message"]
-    stage.services.ready()
+    stage.services.wait("Ready", "True")
 
     grant(stage.api, stage.namespace)
     stage.services.ready()

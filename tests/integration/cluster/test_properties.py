@@ -6,7 +6,6 @@ Walks of several services go on side by side, since most of the time is waiting 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import unified_diff
 from itertools import count
 from typing import Any
 
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from cluster.rig import Rig
 from dfastllm_operator import names
 from dfastllm_operator.kinds import DEPLOYMENT
+from support.endstate import difference
 from support.kubeapi import Json
 from support.looks import looks, quiet
 from support.operators import Stage, staged
@@ -192,8 +192,7 @@ class Company:
 
 
 def _told(rule: str, walk: Walk, wanted: Json, found: Json) -> str:
-    lines = [json.dumps(state, indent=1, sort_keys=True).splitlines() for state in (wanted, found)]
-    return "\n".join([f"{rule} does not hold for {walk}", *unified_diff(lines[0], lines[1], n=9)])
+    return f"{rule} does not hold for {walk}\n{difference(wanted, found)}"
 
 
 def _put(services: Services, name: str, spec: Json) -> bool:
