@@ -25,6 +25,7 @@ NOT_COMPARED = frozenset(
         "updateStarted",
         "clusterIP",
         "clusterIPs",
+        names.APPLIED,  # a digest of the owner and of names, too
     }
 )
 
