@@ -21,6 +21,9 @@ from benchmarks.report import Report, Result
 from cluster.rig import Options, running
 
 PACKAGES = ("kopf", "kubernetes", "aiohttp")
+CHANGED = 40
+"""Services for each change: the API server remembers but a hundred events of a kind."""
+
 OTHERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 CHANGES: dict[str, Json] = {
     "ingress.timeout": {"ingress": {"timeout": "11m"}},
@@ -185,7 +188,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=240, help="objects damaged, each time")
     parser.add_argument("--quick", action="store_true", help="a smoke run that writes no result")
     options = parser.parse_args()
-    options.rest_s, options.steady_s, options.changes = 20.0, 60.0, 50
+    options.rest_s, options.steady_s, options.changes = 20.0, 60.0, CHANGED
     if options.quick:
         options.services, options.ready_services, options.trials = 20, 4, 12
         options.rest_s, options.steady_s, options.changes = 3.0, 5.0, 4

@@ -185,9 +185,10 @@ def _own_route(at: Situation, gateway: str) -> Verdict:
         for parent in parents
         for c in parent.get("conditions") or []
         if c.get("type") in ("Accepted", "ResolvedRefs")
-        and c.get("observedGeneration", generation) == generation
     ]
-    refused = next((c for c in conditions if c.get("status") == "False"), None)
+    # What the gateway took over serves on until it has looked at the present form.
+    current = [c for c in conditions if c.get("observedGeneration", generation) == generation]
+    refused = next((c for c in current if c.get("status") == "False"), None)
     if refused is not None:
         said = refused.get("message") or refused.get("reason")
         if _too_early(at, refused):

@@ -62,8 +62,8 @@ def end_state(found: Found) -> Json:
 
 def difference(one: Json, other: Json) -> str:
     """Line by line; empty if they are the same."""
-    texts = [json.dumps(state, indent=1, sort_keys=True).splitlines() for state in (one, other)]
-    return "\n".join(unified_diff(*texts, n=8, lineterm=""))
+    lines = [json.dumps(state, indent=1, sort_keys=True).splitlines() for state in (one, other)]
+    return "\n".join(unified_diff(lines[0], lines[1], n=8, lineterm=""))
 
 
 def revision_of(body: Json) -> str:

@@ -170,7 +170,8 @@ def test_every_field_of_the_status_is_kept(rig: Rig, namespace: str) -> None:
 
 
 def test_scale_sets_the_least_number_of_replicas(rig: Rig, namespace: str) -> None:
-    apply(rig, namespace, {**TINY, "replicas": {"max": 4}})
+    scaled = {"replicas": {"max": 4}, "autoscaling": {"type": "hpa", "metric": "cpu"}}
+    apply(rig, namespace, {**TINY, **scaled})
     patch_status(rig, namespace, STATUS)
     rig.kubectl("scale", "dfs/tiny", "--replicas=3", "-n", namespace)
     assert rig.kubectl.get("dfs", "tiny", "-n", namespace)["spec"]["replicas"]["min"] == 3

@@ -14,10 +14,12 @@ from dfastllm_operator.rbac import LEASE_NAME
 from support.faultproxy import FaultProxy
 from support.faults import Drop
 from support.kubeapi import Json
-from support.operators import Operator, Stage, staged
+from support.operators import LEAVING_S, Operator, Stage, staged
 from support.process import until
 from support.services import Services
 
+LEASE_TERMS: dict[str, Any] = {"lease_duration_s": 5, "renew_deadline_s": 4}
+"""A busy machine stalls for seconds."""
 FOR_EVER: dict[str, Any] = {"lease_duration_s": 3600, "renew_deadline_s": 1800}
 MIDWAY = 4  # of the objects that a new service takes, in writes
 
@@ -37,9 +39,10 @@ def stage(rig: Rig, other: FaultProxy) -> Iterator[Stage]:
 
 def _pair(stage: Stage, other: FaultProxy, **settings: Any) -> tuple[Operator, Operator]:
     """The leader and the one that waits."""
-    leader = stage.start(leader_elect=True, **settings)
+    given = {"leader_elect": True, **LEASE_TERMS, **settings}
+    leader = stage.start(**given)
     until(lambda: _leads(leader), "the first replica leads")
-    return leader, stage.start(proxy=other, leader_elect=True, **settings)
+    return leader, stage.start(proxy=other, **given)
 
 
 def _leads(operator: Operator) -> bool:
@@ -98,13 +101,13 @@ def test_the_other_takes_over_when_the_leader_is_killed_at_work(
 
 def test_a_leader_that_is_asked_to_go_gives_the_lease_back(stage: Stage, other: FaultProxy) -> None:
     leader, waiting = _pair(stage, other, **FOR_EVER)
-    stage.services.create()
-    stage.services.ready()
     holder = _lease(stage)["holderIdentity"]
     waiting.stop()
     assert _lease(stage)["holderIdentity"] == holder
     waiting = stage.start(proxy=other, leader_elect=True, **FOR_EVER)
-    leader.stop()
+    stage.proxy.ledger.after_write(MIDWAY, lambda _: leader.signal(signal.SIGTERM))
+    stage.services.create()
+    assert leader.wait(LEAVING_S) == Exit.STOPPED
     until(lambda: _leads(waiting), "the other leads, an hour before the Lease runs out")
     _as_if_undisturbed(stage.services)
     waiting.stop()
@@ -112,8 +115,8 @@ def test_a_leader_that_is_asked_to_go_gives_the_lease_back(stage: Stage, other: 
 
 
 def test_a_leader_that_slept_writes_nothing_when_it_wakes(stage: Stage, other: FaultProxy) -> None:
-    leader, waiting = _pair(stage, other)
-    # Stopped between two writes of one reconcile: the answer is there when it wakes.
+    leader, waiting = _pair(stage, other, request_timeout_s=60)
+    # Stopped between two writes of one reconcile; the answer is there, and good, when it wakes.
     stage.proxy.ledger.after_write(MIDWAY, lambda _: leader.signal(signal.SIGSTOP))
     stage.services.create()
     try:

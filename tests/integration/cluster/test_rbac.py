@@ -36,7 +36,7 @@ FULL: Json = {
     "auth": {"apiKeysSecretRef": {"name": "keys"}},
 }
 NOTHING: Json = {
-    "replicas": {"min": 1},
+    "replicas": None,
     "autoscaling": None,
     "monitoring": None,
     "networkPolicy": None,

@@ -227,10 +227,14 @@ def test_a_route_that_is_not_accepted_keeps_the_service_from_being_ready(
     assert words(status, "Ready") == ("False", reason)
 
 
-def test_a_route_that_was_accepted_in_an_older_form_is_pending() -> None:
+def test_a_route_that_was_accepted_in_an_older_form_serves_on() -> None:
     old = route()
     old.body["metadata"]["generation"] = 2
     status = status_of(observed({}, [deployment(HASH), old], on=ROUTED))
+    assert words(status, "RouteReady") == ("True", "Accepted")
+    refused = route(accepted="False", message="no")
+    refused.body["metadata"]["generation"] = 2
+    status = status_of(observed({}, [deployment(HASH), refused], on=ROUTED))
     assert words(status, "RouteReady") == ("False", "RoutePending")
 
 
