@@ -156,7 +156,8 @@ class Applier:
         if seen is None:
             await self._create(key, child, done)
         elif not difference(child.body, seen):
-            self._cache.put(child.kind, seen)
+            if present is None:  # found by asking; what the cache gave may be gone from it by now
+                self._cache.put(child.kind, seen)
         elif child.kind in IMMUTABLE and not _same_content(child.body, seen):
             await self._delete(key, Seen(child.kind, seen), done)
             await self._create(key, child, done)

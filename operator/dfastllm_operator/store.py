@@ -14,6 +14,9 @@ from dfastllm_operator.kinds import HTTP_ROUTE, SERVICE_RESOURCE, Kind
 from dfastllm_operator.names import SERVICE_LABEL, dns_label, label_value
 from dfastllm_operator.packing import Packing
 
+MOST_REMOVALS = 10_000
+"""Remembered removals; answers are late by seconds, not by thousands of objects."""
+
 
 class _Id(NamedTuple):
     kind: Kind
@@ -44,6 +47,8 @@ class Store:
     def __init__(self, domain: str = "example.com", gateway: str = "") -> None:
         self._objects: dict[_Id, _Entry] = {}
         self._children: dict[tuple[str, str], set[_Id]] = {}
+        self._removed: dict[_Id, int] = {}
+        """Versions at which objects went, so that an answer that is late brings none back."""
         self._claims = Claims(domain, gateway)
         self._packing = Packing()
         self._labels: dict[tuple[str, str], str] = {}
@@ -61,7 +66,9 @@ class Store:
 
     def _is_news(self, id_: _Id, version: int | None) -> bool:
         known = self._objects.get(id_)
-        return known is None or version is None or version > (known.version or -1)
+        if known is None:
+            return version is None or version > self._removed.get(id_, -1)
+        return version is None or version > (known.version or -1)
 
     def _take(self, held: Held) -> Key | None:
         id_, entry = held
@@ -86,6 +93,7 @@ class Store:
         id_ = _id(kind, obj)
         known = self._objects.get(id_)
         version = _version(obj)
+        self._note_removal(id_, version)
         if known is None:
             return None
         if version is not None and version < (known.version or -1):
@@ -93,6 +101,13 @@ class Store:
         key = self._key(id_.namespace, known.owner)
         self._forget(id_)
         return key
+
+    def _note_removal(self, id_: _Id, version: int | None) -> None:
+        if version is None:
+            return
+        self._removed[id_] = max(version, self._removed.pop(id_, -1))
+        if len(self._removed) > MOST_REMOVALS:
+            del self._removed[next(iter(self._removed))]
 
     def replace(
         self, kind: Kind, namespace: str | None, objs: Iterable[Held], version: str = ""

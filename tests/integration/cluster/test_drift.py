@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -27,6 +28,7 @@ from dfastllm_operator.kinds import (
     Kind,
 )
 from support.endstate import difference
+from support.faults import Delay
 from support.kubeapi import Json
 from support.looks import look, quiet
 from support.operators import Stage, staged
@@ -102,14 +104,30 @@ def _content(body: Json) -> Json:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_deleted_child_is_made_again(kind: Kind, services: Services) -> None:
     body = _child(services, kind)
-    name, uid = body["metadata"]["name"], body["metadata"]["uid"]
-    services.api.delete(kind, services.namespace, name)
+    services.api.delete(kind, services.namespace, body["metadata"]["name"])
+    until(lambda: _made_anew(services, kind, body), f"{kind} again")
 
-    def back() -> bool:
-        now = services.child(kind, name)
-        return now is not None and now["metadata"]["uid"] != uid
 
-    until(back, f"{kind} {name} again")
+def test_children_deleted_in_the_middle_of_a_repair_are_made_again(
+    stage: Stage, services: Services
+) -> None:
+    """Their end is heard of while the operator works with the objects as they were before."""
+    quiet(stage)
+    rule = stage.proxy.fault(Delay(1.0), resource="configmaps", verbs=("patch",), times=1)
+    config = _child(services, CONFIG_MAP)
+    services.api.delete(CONFIG_MAP, services.namespace, config["metadata"]["name"])
+    until(lambda: rule.hits, "the repair has begun")
+    victims = [(kind, _child(services, kind)) for kind in (SERVICE_ACCOUNT, HTTP_ROUTE, SERVICE)]
+    for kind, _ in victims:
+        services.api.delete(kind, services.namespace, "demo")
+    for kind, victim in victims:
+        until(partial(_made_anew, services, kind, victim), f"{kind} again")
+    stage.proxy.remove(rule)
+
+
+def _made_anew(services: Services, kind: Kind, before: Json) -> bool:
+    now = services.child(kind, before["metadata"]["name"])
+    return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

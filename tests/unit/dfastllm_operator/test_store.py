@@ -172,3 +172,16 @@ def test_children_outlive_their_service() -> None:
     assert store.remove(SERVICE_RESOURCE, made("a", 2)) == A
     assert store.keys() == []
     assert store.remove(CONFIG_MAP, child("c", 3)) == A
+
+
+def test_an_answer_that_comes_after_the_removal_brings_nothing_back() -> None:
+    store = Store()
+    old = {"metadata": {"name": "s", "namespace": "shop", "resourceVersion": "5"}}
+    gone = {"metadata": {"name": "s", "namespace": "shop", "resourceVersion": "9"}}
+    new = {"metadata": {"name": "s", "namespace": "shop", "resourceVersion": "10"}}
+    store.put(SERVICE, old)
+    store.remove(SERVICE, gone)
+    store.put(SERVICE, old)
+    assert store.version(SERVICE, "shop", "s") == 0
+    store.put(SERVICE, new)
+    assert store.version(SERVICE, "shop", "s") == 10
