@@ -19,6 +19,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from dfastllm_operator.access import Access
 from dfastllm_operator.cluster import PAGE
 from dfastllm_operator.core import Json
+from dfastllm_operator.faults import GONE
 from dfastllm_operator.kinds import SERVICE_RESOURCE
 
 IDLE_S = 0.2
@@ -73,13 +74,18 @@ class CustomResourceWatch:
             await asyncio.wait([self.ended], timeout=within_s)
 
     def _run(self) -> None:
-        error: BaseException | None = None
+        error = self._operate_again()
+        while _is_gone(error):  # kopf ends at a watch that is answered 410; a new one lists anew
+            error = self._operate_again()
+        with contextlib.suppress(RuntimeError):  # the main loop has ended before
+            self._main.call_soon_threadsafe(self._end, error)
+
+    def _operate_again(self) -> BaseException | None:
         try:
             asyncio.run(self._operate())
         except BaseException as caught:
-            error = caught
-        with contextlib.suppress(RuntimeError):  # the main loop has ended before
-            self._main.call_soon_threadsafe(self._end, error)
+            return caught
+        return None
 
     def _end(self, error: BaseException | None) -> None:
         if self.ended.done():
@@ -139,6 +145,10 @@ class CustomResourceWatch:
         # kopf never again takes credentials that were refused once, even by mistake; a priority
         # that differs makes them other ones.
         return _session(await self._access.load(), priority=self._logins)
+
+
+def _is_gone(error: BaseException | None) -> bool:
+    return getattr(error, "status", None) == GONE
 
 
 def _session(configuration: Configuration, priority: int) -> kopf.AiohttpSession:

@@ -26,8 +26,8 @@ from support.faults import (
     Delay,
     Drop,
     Duplicate,
+    ErrorEvent,
     Fault,
-    GoneEvent,
     LoseAnswer,
     Match,
     Rule,
@@ -41,7 +41,6 @@ HOST = "127.0.0.1"
 NOT_PASSED_ON = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "host", "content-length", "accept-encoding"}
 )
-GONE = Answer(410, message="too old resource version: 1 (2)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +228,8 @@ class FaultProxy:
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=_passed_on(answer))
         await response.prepare(request)
-        if isinstance(fault, GoneEvent):
-            event = {"type": "ERROR", "object": GONE.body()}
+        if isinstance(fault, ErrorEvent):
+            event = {"type": "ERROR", "object": Answer(fault.status).body()}
             await response.write(json.dumps(event).encode() + b"\n")
             return response
         distortion = fault if isinstance(fault, Duplicate | Coalesce) else None

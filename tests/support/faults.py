@@ -56,8 +56,10 @@ class LoseAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class GoneEvent:
-    """A watch starts well and then says that its version is too old, as an ERROR event."""
+class ErrorEvent:
+    """A watch starts well and then ends with an error as its event; 410 is a version too old."""
+
+    status: int = 410
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Coalesce:
     window_s: float
 
 
-Fault = Answer | Delay | Drop | LoseAnswer | GoneEvent | StaleList | Duplicate | Coalesce
+Fault = Answer | Delay | Drop | LoseAnswer | ErrorEvent | StaleList | Duplicate | Coalesce
 
 
 @dataclass(frozen=True, slots=True)

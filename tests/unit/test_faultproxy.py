@@ -17,7 +17,7 @@ from support.faults import (
     Delay,
     Drop,
     Duplicate,
-    GoneEvent,
+    ErrorEvent,
     LoseAnswer,
     StaleList,
 )
@@ -320,7 +320,7 @@ def test_a_silent_watch_stays_open_and_says_nothing(
 
 
 def test_a_watch_can_be_too_old_as_an_event(client: httpx.Client, proxy: FaultProxy) -> None:
-    proxy.fault(GoneEvent(), verbs=("watch",), times=1)
+    proxy.fault(ErrorEvent(), verbs=("watch",), times=1)
     with client.stream("GET", MAPS, params={"watch": "true"}) as stream:
         (line,) = stream.iter_lines()
     assert json.loads(line)["object"]["code"] == 410

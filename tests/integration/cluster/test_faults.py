@@ -10,15 +10,15 @@ import pytest
 
 from cluster.rig import Rig
 from dfastllm_operator import rbac
-from dfastllm_operator.kinds import NETWORK_POLICY, SERVICE
+from dfastllm_operator.kinds import NETWORK_POLICY, SERVICE, SERVICE_RESOURCE
 from support.faults import (
     Answer,
     Coalesce,
     Delay,
     Drop,
     Duplicate,
+    ErrorEvent,
     Fault,
-    GoneEvent,
     LoseAnswer,
     StaleList,
 )
@@ -35,6 +35,7 @@ HANGING_S = 4.0
 
 WRITES: dict[str, Any] = {"writes": True}
 WATCHES: dict[str, Any] = {"verbs": ("watch",)}
+OF_SERVICES: dict[str, Any] = {**WATCHES, "resource": SERVICE_RESOURCE.plural}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,10 @@ TRIALS = {
     "latency": Trial(Delay(0.2)),
     "hanging requests": Trial(Delay(HANGING_S), WRITES, times=1),
     "410 for watches": Trial(Answer(410), WATCHES, times=5, watches=True),
-    "410 in watches": Trial(GoneEvent(), WATCHES, times=5, watches=True),
+    "410 in watches": Trial(ErrorEvent(), WATCHES, times=5, watches=True),
+    "500 in watches": Trial(ErrorEvent(500), WATCHES, times=5, watches=True),
+    "410 for the watch of services": Trial(Answer(410), OF_SERVICES, times=2, watches=True),
+    "500 in the watch of services": Trial(ErrorEvent(500), OF_SERVICES, times=2, watches=True),
     "closed watches": Trial(Drop(), WATCHES, times=5, watches=True),
     "doubled events": Trial(Duplicate(), WATCHES, watches=True),
     "coalesced events": Trial(Coalesce(0.3), WATCHES, watches=True),
@@ -70,9 +74,18 @@ TRIALS = {
 
 
 @pytest.fixture(scope="module")
-def stage(rig: Rig) -> Iterator[Stage]:
+def shared(rig: Rig) -> Iterator[Stage]:
     with staged(rig) as stage:
         yield stage
+
+
+@pytest.fixture
+def stage(shared: Stage) -> Iterator[Stage]:
+    """A test that fails leaves neither its faults nor a dead operator to the next one."""
+    if not shared.operator.running:
+        shared.start()
+    yield shared
+    shared.proxy.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +97,11 @@ class Calm:
 
 
 @pytest.fixture(scope="module")
-def calm(stage: Stage) -> Calm:
-    stage.services.create("calm", **FIRST)
-    created = stage.services.settled("calm")
-    stage.services.edit("calm", **EDIT)
-    return Calm(created, stage.services.settled("calm"))
+def calm(shared: Stage) -> Calm:
+    shared.services.create("calm", **FIRST)
+    created = shared.services.settled("calm")
+    shared.services.edit("calm", **EDIT)
+    return Calm(created, shared.services.settled("calm"))
 
 
 def _none_told_twice(stage: Stage, name: str) -> None:
