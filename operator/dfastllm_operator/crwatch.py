@@ -7,6 +7,7 @@ is handed to the main loop as it came. What kopf may have missed is `rollcall`'s
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ from dfastllm_operator.kinds import SERVICE_RESOURCE
 
 IDLE_S = 0.2
 """For how long kopf keeps a task and the last event of each service, in case another comes."""
+
+AGAIN_S = 1.0
+"""Pause before kopf is started again."""
 
 Deliver = Callable[[str, Json], None]
 """Takes an event's type (empty for an object of the first list) and its object; in the main loop.
@@ -75,7 +79,8 @@ class CustomResourceWatch:
 
     def _run(self) -> None:
         error = self._operate_again()
-        while _is_gone(error):  # kopf ends at a watch that is answered 410; a new one lists anew
+        while _ended_over_a_stream(error):  # a new one lists anew; meanwhile the roll call hears
+            time.sleep(AGAIN_S)
             error = self._operate_again()
         with contextlib.suppress(RuntimeError):  # the main loop has ended before
             self._main.call_soon_threadsafe(self._end, error)
@@ -147,8 +152,9 @@ class CustomResourceWatch:
         return _session(await self._access.load(), priority=self._logins)
 
 
-def _is_gone(error: BaseException | None) -> bool:
-    return getattr(error, "status", None) == GONE
+def _ended_over_a_stream(error: BaseException | None) -> bool:
+    """Kopf ends at a watch that is answered 410, and at an ERROR in one that is no 410."""
+    return getattr(error, "status", None) == GONE or type(error).__name__ == "WatchingError"
 
 
 def _session(configuration: Configuration, priority: int) -> kopf.AiohttpSession:

@@ -93,8 +93,8 @@ def operating(rig: Rig, namespace: str) -> Iterator[Operator]:
     folder = Path(tempfile.mkdtemp(prefix="dfastllm-installed-"))
     guard = Guard(folder)  # ends the operator if this process dies; removes the folder
     program = Path(sysconfig.get_path("scripts"), "dfastllm-operator")
-    command = [str(program), *pod["containers"][0]["args"]]
-    operator = Operator(command, settings, folder / "log", guard)
+    assert pod["containers"][0]["args"] == ["run"]
+    operator = Operator([str(program)], settings, folder / "log", guard)
     try:
         operator.wait_ready()
         yield operator
