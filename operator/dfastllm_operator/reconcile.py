@@ -125,7 +125,7 @@ class Reconciler:
         await self._report(observed.raw, status, applied)
         if applied.busy is not None:
             raise applied.busy  # said in the status; the queue tries again, later and later
-        if status.get("revision") != observed.status.get("revision"):
+        if any(status.get(k) != observed.status.get(k) for k in ("revision", "updatedRevision")):
             return 0.0  # what the revision before needed can go now
         if _waits_for_others(situation):
             return self._recheck_s

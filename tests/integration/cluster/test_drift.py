@@ -101,8 +101,9 @@ def _content(body: Json) -> Json:
     return {key: value for key, value in body.items() if key not in others}
 
 
-# The gateway here now and then gives a route no status that is made again within its throttle, and
-# the service then waits for it, rightly. Seen in one run of three; to be told from a defect of ours.
+# The gateway here now and then gives no status to a route that is made again within its throttle,
+# and the service then waits for it, rightly. Seen in one run of three; still to be told from a
+# defect of ours.
 UNSTEADY = {HTTP_ROUTE}
 
 
