@@ -23,8 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 import benchmarks.testbed  # noqa: F401
 from cluster.processes import Guard
 from cluster.rig import Rig
+from support.installed import ACCOUNT, grant, install_crd, install_runtimes
 from support.kubeapi import KubeApi
-from support.operators import ACCOUNT, GATEWAY, grant, install_crd, install_runtimes
+from support.operators import GATEWAY
 
 # All else is as shipped.
 SETTINGS = {

@@ -94,8 +94,13 @@ class Operator:
             writes=RateLimit(settings.max_writes_per_s),
         )
         self._discovery = Discovery(self._cluster, every_s=settings.discovery_s)
+        self._lease = self._place_of_lease()
         self._preflight = Preflight(
-            self._cluster, self._discovery, settings.scopes, patience_s=settings.outage_s
+            self._cluster,
+            self._discovery,
+            settings.scopes,
+            self._lease,
+            patience_s=settings.outage_s,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -177,7 +182,8 @@ class Operator:
     def _problems(self) -> Iterable[str]:
         return [self._preflight.problem] if self._preflight.problem else []
 
-    def _leader(self) -> Leader | None:
+    def _place_of_lease(self) -> tuple[str, str] | None:
+        """Namespace and name; None where no leader is elected."""
         settings = self._settings
         if not settings.leader_elect:
             return None
@@ -187,10 +193,15 @@ class Operator:
                 "no namespace for the Lease: name one with --lease-namespace, "
                 "or run a single replica with --no-leader-elect"
             )
+        return namespace, settings.lease_name
+
+    def _leader(self) -> Leader | None:
+        if self._lease is None:
+            return None
+        settings = self._settings
         return Leader(
             self._cluster,
-            namespace,
-            settings.lease_name,
+            *self._lease,
             f"{_pod_name()}_{uuid.uuid4().hex[:8]}",
             Terms(settings.lease_duration_s, settings.renew_deadline_s, settings.retry_period_s),
         )

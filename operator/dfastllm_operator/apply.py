@@ -13,7 +13,7 @@ from dfastllm_operator.compare import difference, own_fields, stamped
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest, Identity
 from dfastllm_operator.core import Child, Json, Key, Seen
-from dfastllm_operator.errors import Busy, Conflict, Forbidden, Invalid, NotFound
+from dfastllm_operator.errors import Busy, Conflict, Departed, Forbidden, Invalid, NotFound
 from dfastllm_operator.kinds import (
     CONFIG_MAP,
     CONTROLLER_REVISION,
@@ -22,6 +22,7 @@ from dfastllm_operator.kinds import (
     OWNED,
     SCALED_OBJECT,
     SERVICE_ACCOUNT,
+    SERVICE_RESOURCE,
     Kind,
 )
 from dfastllm_operator.revision import digest
@@ -66,12 +67,14 @@ class Trouble:
 class Applied:
     """What happened: objects written and deleted, as `apply ConfigMap/x`, and what failed.
 
-    `busy` is the first refusal that another try may overcome.
+    `busy` is the first refusal that another try may overcome. `may_adopt`: the service was asked
+    for and is there to stay.
     """
 
     writes: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     busy: Busy | None = None
+    may_adopt: bool = False
 
     def lacks(self, kinds: Collection[Kind]) -> bool:
         """Whether an object of one of these kinds could not be made what it should be."""
@@ -99,7 +102,8 @@ class Applier:
 
         What there is of the kinds in `spared` is left as it is.
 
-        Raises `errors.Busy` when the API server does not answer, and LeaseLost.
+        Raises `errors.Busy` when the API server does not answer, Departed when the service turns
+        out to be gone, and LeaseLost.
         """
         done = Applied()
         owned = {(s.kind, s.name): s for s in seen if s.kind in OWNED and s.kind not in spared}
@@ -149,10 +153,12 @@ class Applier:
         seen = present.body if present is not None else None
         if seen is None:
             seen = await self._writer.get(child.kind, key.namespace, child.name)
-            if seen is not None and not _owned_by(seen, uid) and not _orphaned(seen):
-                leaving = seen["metadata"].get("deletionTimestamp")
-                done.troubles.append(_leaving(child) if leaving else _taken(child, seen))
-                return
+            if seen is not None and not _owned_by(seen, uid):
+                if not _orphaned(seen):
+                    leaving = seen["metadata"].get("deletionTimestamp")
+                    done.troubles.append(_leaving(child) if leaving else _taken(child, seen))
+                    return
+                await self._may_adopt(key, uid, done)
         if seen is None:
             await self._create(key, child, done)
         elif not difference(child.body, seen):
@@ -163,6 +169,20 @@ class Applier:
             await self._create(key, child, done)
         else:
             await self._repair(key, child, seen, done)
+
+    async def _may_adopt(self, key: Key, uid: str, done: Applied) -> None:
+        """Raise Departed unless the service is there to stay.
+
+        A deletion that orphans takes the owner off the children before the last of the service is
+        gone; a child given back to it then would be collected with it.
+        """
+        if done.may_adopt:
+            return
+        service = await self._writer.get(SERVICE_RESOURCE, key.namespace, key.name)
+        metadata = service["metadata"] if service is not None else {}
+        if metadata.get("uid") != uid or metadata.get("deletionTimestamp"):
+            raise Departed(f"{key} is deleted, or another one by now", service)
+        done.may_adopt = True
 
     async def _create(self, key: Key, child: Child, done: Applied) -> None:
         """Without force: an object that appeared meanwhile in this name is not ours to change."""

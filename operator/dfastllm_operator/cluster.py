@@ -138,15 +138,24 @@ class Cluster:
         return frozenset(group["name"] for group in found.get("groups") or ())
 
     async def may(
-        self, verb: str, kind: Kind, namespace: str | None, subresource: str = ""
+        self,
+        verb: str,
+        kind: Kind,
+        namespace: str | None,
+        subresource: str = "",
+        name: str = "",
     ) -> bool:
-        """Whether this account may `verb` the kind; in all namespaces when `namespace` is None."""
+        """Whether this account may `verb` the kind; in all namespaces when `namespace` is None.
+
+        With `name`, only the object of that name is asked about.
+        """
         wanted = {
             "verb": verb,
             "group": kind.group,
             "resource": kind.plural,
             "subresource": subresource,
             "namespace": namespace or "",
+            "name": name,
         }
         review = {
             "apiVersion": "authorization.k8s.io/v1",

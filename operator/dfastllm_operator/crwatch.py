@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+import structlog
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
@@ -23,11 +24,10 @@ from dfastllm_operator.core import Json
 from dfastllm_operator.faults import GONE
 from dfastllm_operator.kinds import SERVICE_RESOURCE
 
+logger = structlog.get_logger("operator")
+
 IDLE_S = 0.2
 """For how long kopf keeps a task and the last event of each service, in case another comes."""
-
-AGAIN_S = 1.0
-"""Pause before kopf is started again."""
 
 Deliver = Callable[[str, Json], None]
 """Takes an event's type (empty for an object of the first list) and its object; in the main loop.
@@ -36,7 +36,10 @@ Deliver = Callable[[str, Json], None]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds. Errors that last longer than `outage_s` end the watch, and so the process."""
+    """Seconds. Errors that last longer than `outage_s` end the watch, and so the process.
+
+    `restart_s` is the pause before kopf is started again.
+    """
 
     request_s: float = 10.0
     connect_s: float = 5.0
@@ -44,6 +47,7 @@ class Patience:
     inactivity_s: float = 70.0
     outage_s: float = 300.0
     longest_wait_s: float = 10.0
+    restart_s: float = 1.0
 
 
 class CustomResourceWatch:
@@ -63,6 +67,7 @@ class CustomResourceWatch:
         self._main = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
         self._stop: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._leaving = threading.Event()
         self._logins = 0
         self.ended: asyncio.Future[None] = self._main.create_future()
 
@@ -71,19 +76,31 @@ class CustomResourceWatch:
 
     async def close(self, within_s: float) -> None:
         """Ask kopf to leave, and wait until it has; its thread keeps no process from ending."""
+        self._leaving.set()
         if self._stop is not None and not self.ended.done():
             loop, event = self._stop
-            loop.call_soon_threadsafe(event.set)
+            with contextlib.suppress(RuntimeError):  # that kopf has ended before
+                loop.call_soon_threadsafe(event.set)
         if self._thread.is_alive():
             await asyncio.wait([self.ended], timeout=within_s)
 
     def _run(self) -> None:
-        error = self._operate_again()
-        while _ended_over_a_stream(error):  # a new one lists anew; meanwhile the roll call hears
-            time.sleep(AGAIN_S)
+        """Kopf, and another one when it ends at an error that a new list gets over."""
+        patience = self._patience
+        error: BaseException | None = None
+        failing_since = time.monotonic()
+        while not self._leaving.is_set():
+            began = time.monotonic()
             error = self._operate_again()
+            now = time.monotonic()
+            if now - began > patience.stream_s:  # a stream lived to its end
+                failing_since = now
+            if not _ended_over_a_stream(error) or now - failing_since > patience.outage_s:
+                break
+            logger.warning("watch begun anew", error=str(error))
+            self._leaving.wait(patience.restart_s)
         with contextlib.suppress(RuntimeError):  # the main loop has ended before
-            self._main.call_soon_threadsafe(self._end, error)
+            self._main.call_soon_threadsafe(self._end, None if self._leaving.is_set() else error)
 
     def _operate_again(self) -> BaseException | None:
         try:
@@ -103,6 +120,8 @@ class CustomResourceWatch:
     async def _operate(self) -> None:
         stop = asyncio.Event()
         self._stop = asyncio.get_running_loop(), stop
+        if self._leaving.is_set():
+            return
         await kopf.operator(
             registry=self._registry(),
             settings=self._settings(),

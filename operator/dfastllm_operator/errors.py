@@ -10,8 +10,11 @@
     │   ├── Invalid       400, 422: the object itself is wrong; the same again fails again
     │   ├── Forbidden     401, 403: a permission is missing
     │   └── Busy          429, 5xx, or no answer at all: try again later
+    ├── Departed          the CR is gone or going, which was not known yet
     └── LeaseLost         another replica leads now
 """
+
+from typing import Any
 
 
 class OperatorError(Exception):
@@ -62,6 +65,14 @@ class Forbidden(ApiError):
 
 class Busy(ApiError):
     """The server is overloaded, broken or unreachable; worth another try."""
+
+
+class Departed(OperatorError):
+    """The service is deleted, being deleted, or another one by now; `present` is what there is."""
+
+    def __init__(self, message: str, present: dict[str, Any] | None) -> None:
+        super().__init__(message)
+        self.present = present
 
 
 class LeaseLost(OperatorError):

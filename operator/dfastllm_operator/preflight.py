@@ -5,16 +5,17 @@ Asked once before anything else, and the first two again and again for readiness
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import structlog
 
 from dfastllm_operator.access import NoAccess
 from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.discovery import Discovery
-from dfastllm_operator.errors import ApiError, Busy
-from dfastllm_operator.kinds import SERVICE_RESOURCE
-from dfastllm_operator.rbac import SERVICES, Grant
+from dfastllm_operator.errors import ApiError, Busy, Forbidden
+from dfastllm_operator.kinds import LEASE, SERVICE_RESOURCE, Kind
+from dfastllm_operator.rbac import SERVICES
 
 logger = structlog.get_logger("preflight")
 
@@ -30,14 +31,35 @@ class NotAllowed(Exception):
     """A permission is missing without which nothing works."""
 
 
+class _Wish(NamedTuple):
+    """A permission to ask about, and whether nothing works without it."""
+
+    verb: str
+    kind: Kind
+    scope: str | None
+    subresource: str = ""
+    name: str = ""
+    vital: bool = False
+
+    def __str__(self) -> str:
+        resource = "/".join(filter(None, (self.kind.plural, self.subresource)))
+        group = f" of {self.kind.group}" if self.kind.group else ""
+        named = f" {self.name}" if self.name else ""
+        return f"{self.verb} {resource}{group}{named} in {self.scope or 'all namespaces'}"
+
+
 class Preflight:
-    """Checks of the ground the operator stands on."""
+    """Checks of the ground the operator stands on; `lease` is the namespace and name of its Lease.
+
+    The Lease is left out where there is no election.
+    """
 
     def __init__(
         self,
         cluster: Cluster,
         discovery: Discovery,
         scopes: Iterable[str | None],
+        lease: tuple[str, str] | None = None,
         *,
         patience_s: float = 300.0,
         every_s: float = 10.0,
@@ -47,6 +69,7 @@ class Preflight:
         self._cluster = cluster
         self._discovery = discovery
         self._scopes = tuple(scopes)
+        self._lease = lease
         self._patience_s = patience_s
         self._every_s = every_s
         self._retry_s = retry_s
@@ -89,26 +112,38 @@ class Preflight:
 
     async def _permissions(self) -> None:
         limit = asyncio.Semaphore(AT_ONCE)
-        reviews = [
-            self._missing(limit, grant, verb, scope)
-            for grant in SERVICES
-            if grant.kind not in self._discovery.missing
-            for verb in grant.verbs
-            for scope in self._scopes
-        ]
-        missing = [text for text in await asyncio.gather(*reviews) if text]
-        vital = [text for text in missing if f" {SERVICE_RESOURCE.plural}" in text]
-        if vital:
+        wishes = [*self._for_services(), *[wish async for wish in self._for_leading()]]
+        allowed = await asyncio.gather(*(self._may(limit, wish) for wish in wishes))
+        missing = [wish for wish, may in zip(wishes, allowed, strict=True) if not may]
+        if vital := [str(wish) for wish in missing if wish.vital]:
             raise NotAllowed(f"this account may not {', nor '.join(vital)}; see manifests/rbac")
-        for text in missing:
-            logger.warning("a permission is missing", permission=text)
+        for wish in missing:
+            logger.warning("a permission is missing", permission=str(wish))
 
-    async def _missing(
-        self, limit: asyncio.Semaphore, grant: Grant, verb: str, scope: str | None
-    ) -> str:
-        """The permission in words if it is missing, else nothing."""
+    def _for_services(self) -> Iterator[_Wish]:
+        for grant in SERVICES:
+            if grant.kind in self._discovery.missing:
+                continue
+            for verb in grant.verbs:
+                for scope in self._scopes:
+                    vital = grant.kind == SERVICE_RESOURCE
+                    yield _Wish(verb, grant.kind, scope, grant.subresource, vital=vital)
+
+    async def _for_leading(self) -> AsyncIterator[_Wish]:
+        if self._lease is None:
+            return
+        namespace, name = self._lease
+        for verb in ("get", "update"):
+            yield _Wish(verb, LEASE, namespace, name=name, vital=True)
+        try:
+            there = await self._cluster.exists(LEASE, namespace, name)
+        except Forbidden:
+            there = True  # said already
+        if not there:
+            yield _Wish("create", LEASE, namespace, vital=True)
+
+    async def _may(self, limit: asyncio.Semaphore, wish: _Wish) -> bool:
         async with limit:
-            if await self._cluster.may(verb, grant.kind, scope, grant.subresource):
-                return ""
-        group = f" of {grant.kind.group}" if grant.kind.group else ""
-        return f"{verb} {grant.resource}{group} in {scope or 'all namespaces'}"
+            return await self._cluster.may(
+                wish.verb, wish.kind, wish.scope, wish.subresource, wish.name
+            )

@@ -91,7 +91,7 @@ _CHILDREN = {
 }
 
 SERVICES: tuple[Grant, ...] = (
-    Grant(SERVICE_RESOURCE, ("list", "watch"), "what is asked for"),
+    Grant(SERVICE_RESOURCE, ("get", "list", "watch"), "what is asked for"),
     Grant(SERVICE_RESOURCE, ("patch",), "what became of it", subresource="status"),
     *(Grant(kind, _CHILD, _CHILDREN[kind]) for kind in OWNED),
     Grant(DEPLOYMENT, ("list", "watch"), "how far a rollout is"),

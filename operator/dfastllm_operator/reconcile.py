@@ -21,7 +21,7 @@ from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
 from dfastllm_operator.core import Child, Json, Key, Platform
 from dfastllm_operator.decide import Plan, decide
-from dfastllm_operator.errors import ApiError, Conflict, NotFound, Refuse
+from dfastllm_operator.errors import ApiError, Conflict, Departed, NotFound, Refuse
 from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import (
     EVENT,
@@ -95,6 +95,9 @@ class Reconciler:
             applied = await self._carry_out(observed, plan)
         except Refuse as problem:  # the record of a newer operator
             plan, applied = replace(plan, problem=problem), Applied()
+        except Departed as news:
+            self._hear(raw, news.present)
+            return 0.0
         return await self._conclude(observed, plan, applied)
 
     async def _carry_out(self, observed: Observed, plan: Plan) -> Applied:
@@ -162,6 +165,13 @@ class Reconciler:
             logger.debug("changed meanwhile", service=raw["metadata"]["name"], error=str(error))
             return
         self._store.put(SERVICE_RESOURCE, written)
+
+    def _hear(self, raw: Json, present: Json | None) -> None:
+        """What the watch has yet to say of a service."""
+        if present is None:
+            self._store.remove(SERVICE_RESOURCE, raw)
+        else:
+            self._store.put(SERVICE_RESOURCE, present)
 
     async def _announce(self, event: Json) -> None:
         try:

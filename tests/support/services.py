@@ -17,7 +17,7 @@ from dfastllm_operator.kinds import (
     SERVICE_RESOURCE,
     Kind,
 )
-from support.endstate import Found, end_state, revision_of
+from support.endstate import Found, difference, end_state, revision_of
 from support.kubeapi import Json, KubeApi
 from support.process import until
 
@@ -184,6 +184,18 @@ class Services:
         until(lambda: len(self.revisions(name)) == 1, "older revisions gone", every_s=POLL_S)
         self.ready(name)
         return self.end_state(name)
+
+    def come_to(self, wanted: Json, name: str = "demo") -> None:
+        """Wait until the service has settled in this end state."""
+
+        def there() -> bool:
+            return self.is_ready(name) and self.end_state(name) == wanted
+
+        try:
+            until(there, every_s=POLL_S)
+        except AssertionError:
+            left = difference(wanted, self.end_state(name))
+            raise AssertionError(f"{name} came to\n{left}\n{self._explain()}") from None
 
     def revisions(self, name: str = "demo") -> set[str]:
         """Hashes that something of the service is labelled with: pods, records, configurations."""

@@ -3,7 +3,6 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -27,7 +26,6 @@ from dfastllm_operator.kinds import (
     SERVICE_RESOURCE,
     Kind,
 )
-from support.endstate import difference
 from support.faults import Delay
 from support.kubeapi import Json
 from support.looks import look, quiet
@@ -67,20 +65,20 @@ TAMPERING: dict[Kind, Json] = {
 def stage(rig: Rig) -> Iterator[Stage]:
     with staged(rig) as stage:
         stage.services.create(**FULL)
-        stage.services.wait("Ready", "True")
-        stage.services.wait("Progressing", "False", "Complete")
         yield stage
 
 
+@pytest.fixture(scope="module")
+def calm(stage: Stage) -> Json:
+    """The state of the one service before any test."""
+    return stage.services.settled()
+
+
 @pytest.fixture
-def services(stage: Stage) -> Iterator[Services]:
-    """The one service, which a test leaves as it found it."""
-    before = stage.services.end_state()
+def services(stage: Stage, calm: Json) -> Iterator[Services]:
+    """The one service, which comes back to what it was after each test."""
     yield stage.services
-    with suppress(AssertionError):
-        until(lambda: stage.services.end_state() == before)
-    left = difference(before, stage.services.end_state())
-    assert not left, left
+    stage.services.come_to(calm)
 
 
 def _child(services: Services, kind: Kind) -> Json:
@@ -101,17 +99,7 @@ def _content(body: Json) -> Json:
     return {key: value for key, value in body.items() if key not in others}
 
 
-# The gateway here now and then gives no status to a route that is made again within its throttle,
-# and the service then waits for it, rightly. Seen in one run of three; still to be told from a
-# defect of ours.
-UNSTEADY = {HTTP_ROUTE}
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(k, marks=pytest.mark.slow) if k in UNSTEADY else k for k in KINDS],
-    ids=str,
-)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_deleted_child_is_made_again(kind: Kind, services: Services) -> None:
     body = _child(services, kind)
     services.api.delete(kind, services.namespace, body["metadata"]["name"])

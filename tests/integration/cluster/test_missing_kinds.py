@@ -18,8 +18,9 @@ from dfastllm_operator.kinds import (
     SERVICE,
     Kind,
 )
+from support.installed import CRD
 from support.kubeapi import Json
-from support.operators import CRD, GATEWAY, Stage, staged
+from support.operators import GATEWAY, Stage, staged
 from support.process import until
 from support.services import Services, condition
 

@@ -8,7 +8,8 @@ from cluster.rig import Rig
 from dfastllm_operator.app import Exit
 from dfastllm_operator.kinds import NETWORK_POLICY, SECRET, SERVICE_RESOURCE
 from dfastllm_operator.rbac import SERVICES, Grant
-from support.operators import Operator, Stage, grant, staged
+from support.installed import grant
+from support.operators import Operator, Stage, staged
 from support.process import until
 
 

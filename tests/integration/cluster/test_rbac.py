@@ -80,6 +80,7 @@ def _use_everything(stage: Stage) -> None:
     for kind in (SCALED_OBJECT, POD_MONITOR, NETWORK_POLICY, HTTP_ROUTE, SERVICE_ACCOUNT):
         assert services.child(kind, "demo") is None, kind
     _leave_strays(stage)
+    _lose_an_owner(stage)
     _miss_an_event(stage)
 
 
@@ -101,6 +102,18 @@ def _leave_strays(stage: Stage) -> None:
 
 def _gone(stage: Stage, kind: Kind) -> bool:
     return stage.services.child(kind, "stray") is None
+
+
+def _lose_an_owner(stage: Stage) -> None:
+    """A child is given back to a service only after a look at that service."""
+    orphaned = {"metadata": {"ownerReferences": None}}
+    stage.api.merge(SERVICE, stage.namespace, "demo", orphaned)
+    until(partial(_owned, stage), "an owner")
+
+
+def _owned(stage: Stage) -> bool:
+    service = stage.api.get(SERVICE, stage.namespace, "demo")
+    return bool(service["metadata"].get("ownerReferences"))
 
 
 def _miss_an_event(stage: Stage) -> None:

@@ -22,6 +22,7 @@ from dfastllm_operator.kinds import (
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
+    SERVICE_RESOURCE,
     SERVING_RUNTIME,
     Kind,
 )
@@ -323,19 +324,28 @@ def test_a_service_of_a_hundred_kilobytes_works(services: Services) -> None:
     assert sum(len(one.get("value", "")) for one in pod["spec"]["containers"][0]["env"]) > 100_000
 
 
-# The garbage collector orphans only children it has heard of by then; on a busy machine it missed a
-# route in one run of four and collected it.
-@pytest.mark.slow
 def test_what_an_orphaning_deletion_left_is_taken_back(stage: Stage, services: Services) -> None:
-    services.create("returning")
-    before = services.settled("returning")
-    pods = services.pod_uids("returning")
-    owned = list(services.owned("returning"))
-    _kubectl(stage, "delete", "dfs/returning", "--cascade=orphan")
+    _orphan_and_return(stage, services, "returning")
+
+
+def test_an_orphaning_deletion_that_is_heard_of_late_loses_nothing(
+    stage: Stage, services: Services
+) -> None:
+    """Children that lost their owner are not given to one that is on its way out."""
+    stage.proxy.silence_watches(SERVICE_RESOURCE.plural)
+    _orphan_and_return(stage, services, "unheard")
+
+
+def _orphan_and_return(stage: Stage, services: Services, name: str) -> None:
+    services.create(name)
+    before = services.settled(name)
+    pods = services.pod_uids(name)
+    owned = list(services.owned(name))
+    _kubectl(stage, "delete", f"dfs/{name}", "--cascade=orphan")
+    services.create(name)
+    services.come_to(before, name)
     assert len(services.remains(owned)) == len(owned)
-    services.create("returning")
-    assert services.settled("returning") == before
-    assert services.pod_uids("returning") == pods
+    assert services.pod_uids(name) == pods
 
 
 def test_every_transition_is_told_once(services: Services) -> None:

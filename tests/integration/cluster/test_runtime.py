@@ -31,8 +31,8 @@ from dfastllm_operator.leader import Leader, Terms
 from dfastllm_operator.names import FIELD_MANAGER, SELECTOR, labels
 from dfastllm_operator.store import Store
 from dfastllm_operator.watch import Pace, Watch
+from support.installed import install_crd
 from support.kubeapi import KubeApi
-from support.operators import install_crd
 from support.scripted_api import run, until
 
 DEADLINE_S = 120.0

@@ -162,7 +162,7 @@ def test_a_lost_lease_ends_the_process(tmp_path: Path) -> None:
     def prepare(api: ScriptedApi) -> None:
         api.on("PUT", LEASE, Status(409))
         taken = {**made("dfastllm-operator"), "spec": {"holderIdentity": "another"}}
-        api.on("GET", LEASE, Status(404), taken)
+        api.on("GET", LEASE, Status(404), Status(404), taken)  # the check, the leader, the loser
 
     assert running(tmp_path, prepare, by_itself) is Exit.LEASE_LOST
 

@@ -9,8 +9,16 @@ from dfastllm_operator.apply import Applied, Applier
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
 from dfastllm_operator.core import Child, Json, Key, Seen
-from dfastllm_operator.errors import ApiError, Busy, Conflict, Invalid
-from dfastllm_operator.kinds import CONFIG_MAP, HPA, INFERENCE_SERVICE, SCALED_OBJECT, SERVICE, Kind
+from dfastllm_operator.errors import ApiError, Busy, Conflict, Departed, Invalid
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    HPA,
+    INFERENCE_SERVICE,
+    SCALED_OBJECT,
+    SERVICE,
+    SERVICE_RESOURCE,
+    Kind,
+)
 from dfastllm_operator.names import FIELD_MANAGER
 
 KEY = Key("shop", "demo")
@@ -152,14 +160,39 @@ def test_an_object_of_somebody_else_is_reported_and_never_touched(
     assert server.log == []
 
 
-def test_a_child_that_was_left_behind_is_taken_back(applier: Applier, server: Server) -> None:
-    wanted = child(SERVICE, "s", spec={"type": "ClusterIP"})
-    run(applier, server, wanted)
+def _left_behind(applier: Applier, server: Server) -> Child:
+    """A child that lost its owner, and what it should be."""
+    run(applier, server, child(SERVICE, "s", spec={"type": "ClusterIP"}))
     server.objects[SERVICE, "s"]["metadata"]["ownerReferences"] = []
-    left = copy.deepcopy(server.objects[SERVICE, "s"])
-    wanted = child(SERVICE, "s", spec={"type": "NodePort"})
+    server.log.clear()
+    return child(SERVICE, "s", spec={"type": "NodePort"})
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        None,
+        {"metadata": {"uid": "another"}},
+        {"metadata": {"uid": UID, "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+    ],
+    ids=["gone", "made again", "on its way out"],
+)
+def test_a_child_is_not_given_back_to_a_service_that_leaves(
+    applier: Applier, server: Server, service: Json | None
+) -> None:
+    wanted = _left_behind(applier, server)
+    if service is not None:
+        server.objects[SERVICE_RESOURCE, "demo"] = service
+    with pytest.raises(Departed) as raised:
+        asyncio.run(applier.apply(KEY, UID, [wanted], []))
+    assert raised.value.present == service
+    assert server.log == []
+
+
+def test_a_child_that_was_left_behind_is_taken_back(applier: Applier, server: Server) -> None:
+    wanted = _left_behind(applier, server)
+    server.objects[SERVICE_RESOURCE, "demo"] = {"metadata": {"uid": UID}}
     done = asyncio.run(applier.apply(KEY, UID, [wanted], []))
-    assert left["spec"]["type"] == "ClusterIP"
     assert done.writes == ["apply Service/s (spec.type)"]
     assert done.troubles == []
 

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ PATIENCE = Patience(
     inactivity_s=5.0,
     outage_s=0.2,
     longest_wait_s=0.05,
+    restart_s=0.01,
 )
 Body = Callable[[ScriptedApi, CustomResourceWatch, list[tuple[str, str]]], Awaitable[None]]
 
@@ -39,7 +41,7 @@ def answers(api: ScriptedApi, lists: list[Any], streams: list[Any]) -> None:
     api.on("GET", PATH, answer)
 
 
-def watching(folder: Path, body: Body) -> None:
+def watching(folder: Path, body: Body, patience: Patience = PATIENCE) -> None:
     async def test() -> None:
         async with ScriptedApi(folder) as api:
             serve_services(api)
@@ -49,7 +51,7 @@ def watching(folder: Path, body: Body) -> None:
                 asyncio.get_running_loop()  # in the main loop, not in kopf's thread
                 heard.append((event, obj["metadata"]["name"]))
 
-            watch = CustomResourceWatch(api.login(), ("ns",), deliver, PATIENCE)
+            watch = CustomResourceWatch(api.login(), ("ns",), deliver, patience)
             try:
                 await body(api, watch, heard)
             finally:
@@ -110,6 +112,52 @@ def test_a_server_that_refuses_a_good_token_for_a_while_is_got_over(tmp_path: Pa
         await until(lambda: heard == [("", "a")])
 
     watching(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [Status(410), Stream((("ERROR", {"code": 500, "message": "x"}),))],
+    ids=["410", "an error that is no 410"],
+)
+def test_a_stream_that_kopf_dies_of_is_begun_anew(tmp_path: Path, ending: Any) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        changes = (("MODIFIED", made("b", 13)),)
+        lists = [listed(made("a", 10)), listed(made("b", 12))]
+        answers(api, lists, [ending, Stream(changes, end="silent")])
+        watch.start()
+        await until(lambda: ("MODIFIED", "b") in heard)
+        assert ("", "b") in heard
+        assert not watch.ended.done()
+
+    watching(tmp_path, body, replace(PATIENCE, outage_s=60.0))
+
+
+def test_streams_that_fail_for_as_long_as_an_outage_end_the_watch(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        answers(api, [listed()], [Stream((("ERROR", {"code": 500, "message": "broken"}),))])
+        watch.start()
+        with pytest.raises(Exception, match="broken"):
+            await watch.ended
+
+    watching(tmp_path, body)
+
+
+def test_a_watch_between_two_tries_can_be_closed(tmp_path: Path) -> None:
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        answers(api, [listed()], [Stream((("ERROR", {"code": 500, "message": "broken"}),))])
+        watch.start()
+        await until(lambda: len(api.requests("GET", PATH)) >= 2)
+        await watch.close(10.0)
+        assert watch.ended.done()
+        assert watch.ended.exception() is None
+
+    watching(tmp_path, body, replace(PATIENCE, outage_s=60.0, restart_s=60.0))
 
 
 def test_an_outage_that_lasts_ends_the_watch_with_its_error(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.discovery import Discovery
 from dfastllm_operator.errors import Busy
 from dfastllm_operator.preflight import NotAllowed, NotInstalled, Preflight
-from support.scripted_api import Asked, ScriptedApi, Status, run, until
+from support.scripted_api import Asked, ScriptedApi, Status, made, run, until
 
 CRD = "/apis/dfastllm.io/v1alpha1"
+LEASE = ("home", "dfastllm-operator")
+LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/home/leases/dfastllm-operator"
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -21,8 +23,9 @@ class Fixture:
         self.denied: set[tuple[str, str]] = set()
         discovery = Discovery(cluster)
         self.preflight = Preflight(
-            cluster, discovery, ["ns"], patience_s=0.0, every_s=0.005, retry_s=0.005
+            cluster, discovery, ["ns"], LEASE, patience_s=0.0, every_s=0.005, retry_s=0.005
         )
+        api.on("GET", LEASE_PATH, made(LEASE[1]))
         api.on("GET", CRD, {"resources": [{"name": "dfastllmservices"}]})
         api.on("GET", "/apis", {"groups": []})
         api.on("POST", REVIEW, self._review)
@@ -30,6 +33,8 @@ class Fixture:
     def _review(self, asked: Asked) -> dict[str, Any]:
         wanted = asked.body["spec"]["resourceAttributes"]
         resource = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+        if wanted.get("name"):
+            resource += f" {wanted['name']}"
         return {"status": {"allowed": (wanted["verb"], resource) not in self.denied}}
 
     def reviewed(self) -> set[str]:
@@ -76,6 +81,28 @@ def test_without_the_services_themselves_nothing_works(
     async def body(f: Fixture) -> None:
         f.denied = {verb, ("list", "pods")}
         with pytest.raises(NotAllowed, match=f"may not {verb[0]} dfastllmservices of .* in ns"):
+            await f.preflight.first()
+
+    flying(tmp_path, body)
+
+
+@pytest.mark.parametrize("verb", ["get", "update"])
+def test_without_its_lease_a_replica_can_never_lead(tmp_path: Path, verb: str) -> None:
+    async def body(f: Fixture) -> None:
+        f.denied = {(verb, f"leases {LEASE[1]}")}
+        wanted = f"may not {verb} leases of coordination.k8s.io {LEASE[1]} in home"
+        with pytest.raises(NotAllowed, match=wanted):
+            await f.preflight.first()
+
+    flying(tmp_path, body)
+
+
+def test_a_lease_that_is_there_need_not_be_made(tmp_path: Path) -> None:
+    async def body(f: Fixture) -> None:
+        f.denied = {("create", "leases")}
+        await f.preflight.first()
+        f.api.on("GET", LEASE_PATH, Status(404))
+        with pytest.raises(NotAllowed, match=r"may not create leases of .* in home"):
             await f.preflight.first()
 
     flying(tmp_path, body)
