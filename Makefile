@@ -29,7 +29,8 @@ chat: $(VENV)/.server ## Talk to MODEL in the terminal, watching its canvas fill
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Run the CPU benchmarks, writing benchmarks/results/
-	for name in server_overhead forward_cost reference_loop forwards_by_rule cpu_serving; do \
+	for name in server_overhead forward_cost reference_loop forwards_by_rule cpu_serving \
+	  operator_cost; do \
 	  $(PY) -m benchmarks.$$name; done
 
 # -- checking --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dfastllm_operator.core import Json, Placement, Resolved, Revision
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
-from dfastllm_operator.resources.pods import CURRENT
+from dfastllm_operator.resources.pods import CURRENT, RENDER_VERSIONS
 from dfastllm_operator.revision import from_record, new_revision, revision_hash
 
 
@@ -24,12 +24,14 @@ class Plan:
 
     `placements` is empty while nothing good was ever configured. `spec` is the present spec, with
     the pod-affecting fields of the last good revision where the present ones cannot be used.
-    `problem` says why they cannot. `kept` are older revisions that pods may still need.
+    `problem` says why they cannot. `kept` are older revisions that pods may still need, as far as
+    they can be rendered; `used` are the hashes of all that pods may need.
     """
 
     spec: Spec
     placements: tuple[Placement, ...]
     kept: tuple[Revision, ...]
+    used: frozenset[str] = frozenset()
     problem: Refuse | None = None
 
     @property
@@ -49,11 +51,12 @@ def decide(observed: Observed) -> Plan:
         spec = with_pod_inputs(spec, revision.inputs)
     slot = str(observed.status.get("slot") or names.SLOTS[0])
     used = _hashes_in_use(observed)
-    kept = tuple(recorded[h] for h in sorted(used) if h in recorded and h != revision.hash)
+    older = [recorded[h] for h in sorted(used) if h in recorded and h != revision.hash]
     return Plan(
         spec=spec,
         placements=(Placement(slot=slot, revision=revision, weight=100),),
-        kept=kept,
+        kept=tuple(r for r in older if r.render_version in RENDER_VERSIONS),
+        used=frozenset(used),
         problem=problem,
     )
 

@@ -13,17 +13,20 @@ from typing import Any
 
 import structlog
 
+from dfastllm_operator import names
 from dfastllm_operator.announce import events
 from dfastllm_operator.apply import Applied, Applier
 from dfastllm_operator.census import Census
 from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
-from dfastllm_operator.core import Child, Json, Key, Platform
+from dfastllm_operator.core import Child, Json, Key, Platform, Seen
 from dfastllm_operator.decide import Plan, decide
 from dfastllm_operator.errors import ApiError, Conflict, Departed, NotFound, Refuse
 from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
     EVENT,
     HPA,
     HTTP_ROUTE,
@@ -105,8 +108,14 @@ class Reconciler:
         if service.spec.paused or (not plan.placements and plan.problem is not None):
             return Applied()
         wanted = wanted_children(observed, plan)
+        rendered = {(child.kind, child.name) for child in wanted}
+        seen = [
+            seen
+            for seen in observed.seen
+            if (seen.kind, seen.name) in rendered or not _needed_by_pods(seen, plan)
+        ]
         return await self._applier.apply(
-            service.key, service.uid, wanted, observed.seen, spared=_spared(observed)
+            service.key, service.uid, wanted, seen, spared=_spared(observed)
         )
 
     async def _conclude(self, observed: Observed, plan: Plan, applied: Applied) -> float | None:
@@ -212,6 +221,14 @@ def _spared(observed: Observed) -> set[Kind]:
     if wants_keda and not observed.platform.serves(SCALED_OBJECT):
         spared.add(HPA)
     return spared
+
+
+def _needed_by_pods(seen: Seen, plan: Plan) -> bool:
+    """Of a revision that pods run, and that only a newer operator could render."""
+    if seen.kind not in (CONFIG_MAP, CONTROLLER_REVISION):
+        return False
+    labels = seen.body["metadata"].get("labels") or {}
+    return labels.get(names.REVISION_LABEL) in plan.used
 
 
 def _deadline(observed: Observed, plan: Plan, progress: Rollout, now: datetime) -> datetime | None:

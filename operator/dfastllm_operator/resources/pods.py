@@ -28,7 +28,7 @@ def render_pod(service: DFastLLMService, revision: Revision) -> RenderedPod:
             Reason.INVALID_SPEC,
             f"revision {revision.hash} was made by a newer operator (render version "
             f"{revision.render_version}, this one knows up to {max(RENDER_VERSIONS)}); "
-            "run that operator again.",
+            "run that operator again, or edit the service for a revision of this one's.",
         )
     spec = with_pod_inputs(service.spec, revision.inputs)
     return version(service.with_spec(spec), revision)

@@ -6,7 +6,8 @@ import pytest
 
 from cluster.nodes import HOLD
 from cluster.rig import Rig
-from dfastllm_operator.kinds import DEPLOYMENT, Kind
+from dfastllm_operator import names
+from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, Kind
 from support.kubeapi import Json
 from support.looks import look, looks, quiet
 from support.next_operator import MARK, VERSION
@@ -129,14 +130,32 @@ def test_an_old_operator_leaves_alone_what_a_newer_one_made_and_says_so(served: 
     assert "made by a newer operator" in found["message"]
     services.wait("Degraded", "True", "UpdateBlocked", "built-in")
     services.wait("Ready", "True", "", "built-in")
-    services.edit("built-in", replicas={"min": 2}, env=None)  # this it cannot do
-    services.wait("ConfigReady", "False", "InvalidSpec", "built-in")
     services.ready("on-a-volume")
     quiet(served)
     assert _all_running(served) == before
     served.operator.stop()
-
-    services.edit("built-in", **EDIT)
     _next(served)
     assert services.settled("built-in") == settled
     assert _all_running(served) == before
+
+
+def test_an_old_operator_carries_out_an_edit_of_what_a_newer_one_made(served: Stage) -> None:
+    services = served.services
+    served.operator.stop()
+    _next(served)
+    services.edit("built-in", **EDIT)
+    services.settled("built-in")
+    newer = names.revision("built-in", services.get("built-in")["status"]["revision"])
+    served.operator.stop()
+
+    served.start()
+    services.wait("ConfigReady", "False", "InvalidSpec", "built-in")
+    services.edit("built-in", podAnnotations={HOLD: "true"})
+    until(lambda: services.get("built-in")["status"]["replicas"] > 2, "a pod of the new revision")
+    quiet(served)
+    for kind in (CONFIG_MAP, CONTROLLER_REVISION):
+        assert services.child(kind, newer), "pods of the newer operator still use it"
+    services.edit("built-in", podAnnotations=None, env=[{"name": "MORE", "value": "2"}])
+    services.settled("built-in")
+    assert services.get("built-in")["status"]["renderVersion"] == VERSION - 1
+    assert not services.child(CONFIG_MAP, newer)
