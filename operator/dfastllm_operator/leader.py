@@ -59,6 +59,7 @@ class Leader:
         self._held_at = -math.inf
         """When the request was sent that last made the Lease ours."""
         self._lease: Json | None = None
+        self._tried = False
         self._seen: tuple[object, ...] = ()
         self._seen_at = -math.inf
 
@@ -97,19 +98,32 @@ class Leader:
 
     async def release(self) -> None:
         """Let the next one lead at once. Nothing is lost if that fails: the Lease runs out."""
-        if self._lease is None or self._held_at == -math.inf:
+        if not self._tried:
             return
         self._held_at = -math.inf
-        spec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
             async with asyncio.timeout(RELEASE_S):
-                await self._cluster.replace(LEASE, {**self._lease, "spec": spec})
+                await self._give_back()
         except (ApiError, TimeoutError) as error:
             logger.warning("the Lease is not given back", error=str(error) or "timed out")
+
+    async def _give_back(self) -> None:
+        """What was broken off may have been written: the Lease known may be older than ours."""
+        for known in (self._lease, None):
+            lease = known or await self._cluster.get(LEASE, self._namespace, self._name)
+            if lease is None or self._holder(lease) != self._identity:
+                return
+            spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+            try:
+                await self._cluster.replace(LEASE, {**lease, "spec": spec})
+                return
+            except Conflict as error:
+                logger.debug("renewed meanwhile", lease=self._name, error=str(error))
 
     async def _try(self) -> bool:
         """Create, take over or renew; False while another holds it. Conflict means: look again."""
         asked_at = self._clock()
+        self._tried = True
         try:
             if self._lease is None:
                 self._lease = await self._cluster.get(LEASE, self._namespace, self._name)

@@ -156,6 +156,23 @@ def test_a_lease_given_back_is_taken_at_once(tmp_path: Path) -> None:
     electing(tmp_path, body)
 
 
+def test_a_renewal_that_is_broken_off_after_the_write_does_not_keep_the_lease(
+    tmp_path: Path,
+) -> None:
+    async def body(api: LeaseApi, candidate: Callable[..., Leader]) -> None:
+        leader = candidate("one", TERMS)
+        await leader.acquire()
+        api.lose_answers = True
+        keeping = asyncio.create_task(leader.keep())
+        await until(lambda: api.version > 1)
+        keeping.cancel()
+        api.lose_answers = False
+        await leader.release()
+        assert api.spec["holderIdentity"] == ""
+
+    electing(tmp_path, body)
+
+
 def test_two_that_ask_at_once_do_not_both_lead(tmp_path: Path) -> None:
     async def body(api: LeaseApi, candidate: Callable[..., Leader]) -> None:
         candidates = [candidate(str(number)) for number in range(5)]
