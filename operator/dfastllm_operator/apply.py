@@ -67,14 +67,14 @@ class Trouble:
 class Applied:
     """What happened: objects written and deleted, as `apply ConfigMap/x`, and what failed.
 
-    `busy` is the first refusal that another try may overcome. `may_adopt`: the service was asked
-    for and is there to stay.
+    `busy` is the first refusal that another try may overcome. `service_checked`: the service
+    was asked for and is there to stay.
     """
 
     writes: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     busy: Busy | None = None
-    may_adopt: bool = False
+    service_checked: bool = False
 
     def lacks(self, kinds: Collection[Kind]) -> bool:
         """Whether an object of one of these kinds could not be made what it should be."""
@@ -153,12 +153,12 @@ class Applier:
         seen = present.body if present is not None else None
         if seen is None:
             seen = await self._writer.get(child.kind, key.namespace, child.name)
-            if seen is not None and not _owned_by(seen, uid):
-                if not _orphaned(seen):
-                    leaving = seen["metadata"].get("deletionTimestamp")
-                    done.troubles.append(_leaving(child) if leaving else _taken(child, seen))
-                    return
-                await self._may_adopt(key, uid, done)
+            if seen is not None and not _owned_by(seen, uid) and not _orphaned(seen):
+                leaving = seen["metadata"].get("deletionTimestamp")
+                done.troubles.append(_leaving(child) if leaving else _taken(child, seen))
+                return
+        if present is None:
+            await self._check_service(key, uid, done)
         if seen is None:
             await self._create(key, child, done)
         elif not difference(child.body, seen):
@@ -170,19 +170,20 @@ class Applier:
         else:
             await self._repair(key, child, seen, done)
 
-    async def _may_adopt(self, key: Key, uid: str, done: Applied) -> None:
-        """Raise Departed unless the service is there to stay.
+    async def _check_service(self, key: Key, uid: str, done: Applied) -> None:
+        """Raise Departed unless the service is there to stay; asked once, before anything is made.
 
-        A deletion that orphans takes the owner off the children before the last of the service is
-        gone; a child given back to it then would be collected with it.
+        A child made for one whose end is not heard of yet would be collected, and made again, and
+        so on. A deletion that orphans takes the owner off the children first: given back, they
+        would be collected with it.
         """
-        if done.may_adopt:
+        if done.service_checked:
             return
         service = await self._writer.get(SERVICE_RESOURCE, key.namespace, key.name)
         metadata = service["metadata"] if service is not None else {}
         if metadata.get("uid") != uid or metadata.get("deletionTimestamp"):
             raise Departed(f"{key} is deleted, or another one by now", service)
-        done.may_adopt = True
+        done.service_checked = True
 
     async def _create(self, key: Key, child: Child, done: Applied) -> None:
         """Without force: an object that appeared meanwhile in this name is not ours to change."""

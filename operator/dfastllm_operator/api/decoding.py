@@ -17,6 +17,7 @@ class Strategy(StrEnum):
     FIXED = "fixed"  # a quota per step, best-ranked first
     THRESHOLD = "threshold"  # every position at least this confident, and always the best
     FACTOR = "factor"  # as many as the confidence of the n-th allows
+    APD = "apd"  # left to right, as far as a causal verifier agrees
 
 
 class Cache(StrEnum):
@@ -42,8 +43,8 @@ class Decoding(Struct):
     strategy: Strategy | None = Field(
         default=None,
         description="Rule that picks the positions to commit after a forward: `fixed` (a quota "
-        "per step), `threshold` (all that are confident enough) or `factor` (as many as the "
-        "confidences allow). Left out: the model's own.",
+        "per step), `threshold` (all that are confident enough), `factor` (as many as the "
+        "confidences allow) or `apd` (as far as a verifier agrees). Left out: the model's own.",
     )
     block_length: int | None = Field(
         default=None,
@@ -65,6 +66,19 @@ class Decoding(Struct):
         description="Factor of strategy `factor`, above 0; lower is slower and more careful. Left "
         "out: the model's own.",
     )
+    r: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The model's own weight against the verifier's under strategy `apd`: 1 accepts "
+        "every draft, 0 has the verifier judge alone. Left out: the model's own.",
+    )
+    window: int | None = Field(
+        default=None,
+        ge=0,
+        description="Under strategy `apd`, how many tokens left of the last commit are fed again; "
+        "K/V of what lies further back are kept as they are. Left out: the model's own.",
+    )
     remasking: Remasking | None = Field(
         default=None,
         description="How strategy `fixed` ranks the candidates. Left out: the model's own.",
@@ -73,8 +87,8 @@ class Decoding(Struct):
         default=None,
         ge=0,
         description="Masked positions kept right of the active block, in tokens; more are added "
-        "as the answer fills. Fewer cost less, but a model that sees too few may end early. Left "
-        "out: the model's own.",
+        "as the answer fills. Fewer cost less, but a model that sees too few may end early. Under "
+        "strategy `apd` the longest draft. Left out: the model's own.",
     )
     cache: Cache | None = Field(
         default=None,
@@ -95,6 +109,22 @@ class Decoding(Struct):
         default=256, ge=1, description="Longest block a request may ask for, in tokens."
     )
     max_factor: float = Field(default=100.0, gt=0, description="Highest factor a request may use.")
+    max_r: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Highest `r` a request may use. Left out: 1, which accepts every draft.",
+    )
+    max_window: int | None = Field(
+        default=None,
+        ge=0,
+        description="Longest `window` a request may ask for. Left out: any.",
+    )
+    max_lookahead: int | None = Field(
+        default=None,
+        ge=1,
+        description="Longest `lookahead` a request may ask for. Left out: any.",
+    )
     min_threshold: float = Field(
         default=0.0, ge=0, le=1, description="Lowest threshold a request may use, from 0 to 1."
     )
@@ -120,4 +150,27 @@ class Decoding(Struct):
             lambda decoding: (decoding.block_length or 0) <= decoding.max_block_length,
             ".blockLength",
         ),
+        Rule(
+            "!has(self.r) || !has(self.maxR) || self.r <= self.maxR",
+            "decoding.r must not exceed decoding.maxR: raise that or lower this",
+            lambda decoding: _within(decoding.r, decoding.max_r),
+            ".r",
+        ),
+        Rule(
+            "!has(self.window) || !has(self.maxWindow) || self.window <= self.maxWindow",
+            "decoding.window must not exceed decoding.maxWindow: raise that or lower this",
+            lambda decoding: _within(decoding.window, decoding.max_window),
+            ".window",
+        ),
+        Rule(
+            "!has(self.lookahead) || !has(self.maxLookahead) || "
+            "self.lookahead <= self.maxLookahead",
+            "decoding.lookahead must not exceed decoding.maxLookahead: raise that or lower this",
+            lambda decoding: _within(decoding.lookahead, decoding.max_lookahead),
+            ".lookahead",
+        ),
     )
+
+
+def _within(value: float | None, most: float | None) -> bool:
+    return value is None or most is None or value <= most

@@ -33,7 +33,9 @@ class Server:
     """Just enough of server-side apply to see what is written and in which order."""
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[Kind, str], Json] = {}
+        self.objects: dict[tuple[Kind, str], Json] = {
+            (SERVICE_RESOURCE, KEY.name): {"metadata": {"uid": UID}}
+        }
         self.log: list[str] = []
         self.failing: dict[str, ApiError] = {}
         self.overriding: dict[str, Any] = {}
@@ -177,21 +179,22 @@ def _left_behind(applier: Applier, server: Server) -> Child:
     ],
     ids=["gone", "made again", "on its way out"],
 )
-def test_a_child_is_not_given_back_to_a_service_that_leaves(
+def test_nothing_is_made_for_or_given_back_to_a_service_that_leaves(
     applier: Applier, server: Server, service: Json | None
 ) -> None:
     wanted = _left_behind(applier, server)
+    del server.objects[SERVICE_RESOURCE, KEY.name]
     if service is not None:
-        server.objects[SERVICE_RESOURCE, "demo"] = service
-    with pytest.raises(Departed) as raised:
-        asyncio.run(applier.apply(KEY, UID, [wanted], []))
-    assert raised.value.present == service
+        server.objects[SERVICE_RESOURCE, KEY.name] = service
+    for child_ in (wanted, child(CONFIG_MAP, "new")):
+        with pytest.raises(Departed) as raised:
+            asyncio.run(applier.apply(KEY, UID, [child_], []))
+        assert raised.value.present == service
     assert server.log == []
 
 
 def test_a_child_that_was_left_behind_is_taken_back(applier: Applier, server: Server) -> None:
     wanted = _left_behind(applier, server)
-    server.objects[SERVICE_RESOURCE, "demo"] = {"metadata": {"uid": UID}}
     done = asyncio.run(applier.apply(KEY, UID, [wanted], []))
     assert done.writes == ["apply Service/s (spec.type)"]
     assert done.troubles == []

@@ -25,8 +25,8 @@ def refusal(spec: Any) -> str:
             "spec.engine.memoryFraction is 2: must be less than or equal to 1",
         ),
         (
-            {**TINY, "decoding": {"strategy": "apd"}},
-            "spec.decoding.strategy is \"apd\": must be 'fixed', 'threshold' or 'factor'",
+            {**TINY, "decoding": {"strategy": "magic"}},
+            "spec.decoding.strategy is \"magic\": must be 'fixed', 'threshold', 'factor' or 'apd'",
         ),
         (
             {**TINY, "engine": {"quantization": "fp8"}},

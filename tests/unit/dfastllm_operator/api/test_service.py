@@ -112,7 +112,7 @@ def test_defaults_that_change_pods_are_as_they_were_released() -> None:
         "model": {"uri": "builtin://tiny", "format": "dfastllm"},
         "decoding": {
             "defaultMaxTokens": 256,
-            "allowedStrategies": ["fixed", "threshold", "factor"],
+            "allowedStrategies": ["fixed", "threshold", "factor", "apd"],
             "allowedCaches": ["none", "prefix", "dual"],
             "maxSteps": 4096,
             "maxBlockLength": 256,
