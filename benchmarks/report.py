@@ -30,13 +30,15 @@ class Report:
             "load_average_before": os.getloadavg()[0],
         }
 
-    def write(self, *, results: Any, goals: Result | None = None) -> Path:
-        """Complete the report and write it to `results/NAME.json`."""
+    def write(
+        self, *, results: Any, goals: Result | None = None, folder: Path | None = None
+    ) -> Path:
+        """Complete the report and write it to `results/NAME.json`, or to that of `folder`."""
         self._body["load_average_after"] = os.getloadavg()[0]
         self._body["goals"] = goals or {}
         self._body["results"] = results
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{self._name}.json"
+        path = (folder or RESULTS) / f"{self._name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self._body, indent=1, ensure_ascii=False) + "\n")
         return path
 

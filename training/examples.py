@@ -56,12 +56,16 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A named source of examples; `weight` is its share of the training mix."""
+    """A named source of examples; `weight` is its share of the training mix.
+
+    Tasks of one `family` hold out the same contents; a task without one stands alone.
+    """
 
     name: str
     make: Callable[[Random], Example]
     weight: float = 1.0
     group: Group = Group.ONE
+    family: str = ""
 
     def draw(self, rng: Random, split: Split) -> Example:
         """Return an example whose content belongs to `split` (closed sets ignore it)."""
@@ -69,7 +73,7 @@ class Task:
             example = self.make(rng)
             if split is Split.ANY or not example.content:
                 return example
-            if is_held_out(self.name, example.content) == (split is Split.HELD_OUT):
+            if is_held_out(self.family or self.name, example.content) == (split is Split.HELD_OUT):
                 return example
 
 

@@ -22,22 +22,29 @@ class Noised:
     weights: Tensor  # [B, L], zero where nothing is to be learned
 
 
-def add_noise(tokens: Tensor, starts: Tensor, generator: torch.Generator) -> Noised:
+def add_noise(
+    tokens: Tensor,
+    starts: Tensor,
+    generator: torch.Generator,
+    kind: Tensor | None = None,
+    mask: int = MASK,
+    filler: int = EOS,
+) -> Noised:
     """Mask answer positions [B, L] in one of three ways, each a state that decoding visits.
 
     Uniform: every position with probability t. Block: earlier blocks are clean, one is masked
     with probability t, later ones fully. Cut: everything right of a random point, of which the
-    next block counts.
+    next block counts. `kind` [B] in [0, 1) says which way each row goes; else chance does.
     """
     rows, length = tokens.shape
     device = tokens.device
     offset = torch.arange(length, device=device)[None] - starts[:, None]  # [B, L]
     answer = offset >= 0
-    text = ((tokens != EOS) & answer).sum(1)  # [B]
+    text = ((tokens != filler) & answer).sum(1)  # [B]
     level = torch.randperm(rows, generator=generator, device=device) + _uniform(generator, rows)
     hit = _uniform(generator, rows, length) < (level / rows)[:, None] ** MASK_POWER
     point = _uniform(generator, rows)
-    kind = _uniform(generator, rows)[:, None]
+    kind = (_uniform(generator, rows) if kind is None else kind)[:, None]
 
     blocks = (text + BLOCK - 1) // BLOCK
     active = (point * blocks).long()[:, None]
@@ -52,8 +59,8 @@ def add_noise(tokens: Tensor, starts: Tensor, generator: torch.Generator) -> Noi
     counted = torch.where(
         uniform, hit, torch.where(by_block, in_block & hit, right & (offset < cut + BLOCK))
     )
-    inputs = torch.where(masked & answer, MASK, tokens)
-    weights = (counted & answer) * torch.where(tokens == EOS, FILLER_WEIGHT, 1.0)
+    inputs = torch.where(masked & answer, mask, tokens)
+    weights = (counted & answer) * torch.where(tokens == filler, FILLER_WEIGHT, 1.0)
     return Noised(inputs, weights)
 
 

@@ -3,6 +3,7 @@
 The layers below get the few values that concern them and never see the settings.
 """
 
+import logging
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,14 +16,19 @@ from dfastllm.engine.observer import EngineObserver
 from dfastllm.errors import CheckpointError
 from dfastllm.models.checkpoint import load_model
 from dfastllm.models.config_fields import read_json
-from dfastllm.models.device import keep_memory, pick_device, use_threads
+from dfastllm.models.device import cpu_dtype, keep_memory, pick_device, use_threads
 from dfastllm.models.generation_defaults import GenerationDefaults, read_generation_defaults
-from dfastllm.models.loader import Progress
+from dfastllm.models.loader import Progress, stored_dtype
 from dfastllm.models.source import ModelSource, resolve_model
+from dfastllm.models.spec import NetworkSpec
+from dfastllm.models.summary import kv_bytes_per_token
 from dfastllm.models.transformer import Transformer
-from dfastllm.settings import DecodingSection, Settings
+from dfastllm.settings import Settings
+from dfastllm.settings_decoding import DecodingSection
 from dfastllm.tokenizer import Tokenizer
+from dfastllm.verifier import find_verifier
 
+_log = logging.getLogger(__name__)
 CPU_KV_BYTES = 1 << 30  # K/V memory on a CPU unless the settings say otherwise
 
 
@@ -46,10 +52,14 @@ def build(
     chosen = settings.model
     source = resolve_model(chosen.model, chosen.revision, tokenizer=chosen.tokenizer)
     device = pick_device(chosen.device)
-    use_threads(chosen.num_threads)
+    n_threads = use_threads(chosen.num_threads)
+    dtype: str = chosen.dtype
     if device.type == "cpu":
         keep_memory()
-    model = load_model(source.directory, dtype=chosen.dtype, device=device, progress=progress)
+        if dtype == "auto":
+            dtype = cpu_dtype(stored_dtype(source.directory))
+        _log.info("computing in %s on %d threads of the CPU", dtype, n_threads)
+    model = load_model(source.directory, dtype=dtype, device=device, progress=progress)
     spec = model.spec
     tokenizer = Tokenizer.load(
         source.tokenizer_directory, vocab_size=spec.vocab_size, mask_id=spec.mask_id
@@ -59,11 +69,16 @@ def build(
             f"the tokenizer knows ids up to {tokenizer.n_ids - 1}, "
             f"the model's vocabulary ends at {spec.vocab_size - 1}: they do not belong together"
         )
-    engine = DFastLLMEngine(model, _engine_config(settings, model), observer=observer)
+    verifier = find_verifier(chosen.verifier, chosen.model, model, tokenizer)
+    engine = DFastLLMEngine(
+        model, _engine_config(settings, model, verifier), verifier=verifier, observer=observer
+    )
     return Built(engine, tokenizer, source, _defaults(settings.decoding, source))
 
 
-def _engine_config(settings: Settings, model: Transformer) -> EngineConfig:
+def _engine_config(
+    settings: Settings, model: Transformer, verifier: Transformer[NetworkSpec] | None
+) -> EngineConfig:
     limit = model.spec.max_position
     wanted = settings.model.max_model_len or limit
     if wanted > limit:
@@ -71,7 +86,11 @@ def _engine_config(settings: Settings, model: Transformer) -> EngineConfig:
             f"max_model_len is {wanted}, but the model was made for {limit} positions"
         )
     engine = settings.engine
-    tokens = engine.kv_cache_tokens or _kv_tokens(model, engine.memory_fraction)
+    # One budget for both: as many positions of the model as of its verifier.
+    token_bytes = sum(_token_bytes(m) for m in (model, verifier) if m is not None)
+    tokens = engine.kv_cache_tokens or _kv_tokens(
+        model.embed.weight.device, token_bytes, engine.memory_fraction
+    )
     # More than every running row at full length can never be used.
     most = engine.max_running_requests * -(-wanted // PAGE_TOKENS) * PAGE_TOKENS
     return EngineConfig(
@@ -85,13 +104,16 @@ def _engine_config(settings: Settings, model: Transformer) -> EngineConfig:
     )
 
 
-def _kv_tokens(model: Transformer, memory_fraction: float) -> int:
+def _token_bytes(model: Transformer[NetworkSpec]) -> int:
+    """K/V of one position over all layers."""
+    return kv_bytes_per_token(model.spec, model.embed.weight.dtype)
+
+
+def _kv_tokens(device: torch.device, token_bytes: int, memory_fraction: float) -> int:
     """Positions whose K/V fit: into the share of device memory left, half of it kept for work."""
-    weight, spec = model.embed.weight, model.spec
-    token_bytes = 2 * spec.n_layers * spec.n_kv_heads * spec.head_dim * weight.dtype.itemsize
-    if weight.device.type != "cuda":
+    if device.type != "cuda":
         return CPU_KV_BYTES // token_bytes
-    free, total = torch.cuda.mem_get_info(weight.device)
+    free, total = torch.cuda.mem_get_info(device)
     budget = int(free - (1 - memory_fraction) * total) // 2
     if budget < token_bytes * PAGE_TOKENS:
         raise CheckpointError(
@@ -112,6 +134,8 @@ def _defaults(section: DecodingSection, source: ModelSource) -> GenerationDefaul
         "remasking",
         "cache",
         "lookahead",
+        "r",
+        "window",
     )
     said = {n: getattr(section, n) for n in names if getattr(section, n) is not None}
     decoding: DecodingParams = replace(own.decoding, **said)

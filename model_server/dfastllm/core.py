@@ -28,6 +28,7 @@ class StrategyName(StrEnum):
     FIXED = "fixed"  # a quota per step, best-ranked first
     THRESHOLD = "threshold"  # every position at least this confident, and always the best
     FACTOR = "factor"  # as many as the confidence of the n-th allows (Fast-dLLM, section 3.3)
+    APD = "apd"  # left to right, as far as a causal verifier agrees (arXiv 2506.00413)
 
 
 class Remasking(StrEnum):
@@ -63,6 +64,10 @@ class DecodingParams:
     `lookahead` only that many masks stand right of the active block and more are added as the
     answer fills; None keeps the whole canvas from the start, as the published loops do. A canvas
     much longer than what a model was trained on spoils its answers.
+
+    `apd` knows no blocks: its drafts span the `lookahead` masks right of what is committed. `r` is
+    the drafter's weight in the target, 1 accepting everything; `window` freezes the K/V of tokens
+    that lie further back, and None keeps none.
     """
 
     strategy: StrategyName = StrategyName.THRESHOLD
@@ -73,6 +78,15 @@ class DecodingParams:
     remasking: Remasking = Remasking.LOW_CONFIDENCE
     cache: CacheKind = CacheKind.NONE
     lookahead: int | None = None
+    r: float = 0.5
+    window: int | None = None
+
+    @property
+    def keeps_kv(self) -> bool:
+        """Whether the model's K/V are kept between forwards."""
+        if self.strategy is StrategyName.APD:
+            return self.window is not None
+        return self.cache is not CacheKind.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +139,10 @@ class RequestStats:
 
     `prompt_tokens` counts the suffix of an infilled request too. `completion_tokens` is text plus
     one end-of-turn token, never filler. `forward_passes` counts the forwards this row took part in;
-    `refresh_passes` are those among them that fed the whole sequence. Times are
-    seconds; `first_token_s` runs from arrival to the first token that was final.
+    `refresh_passes` are those among them that fed the whole sequence. `verifier_passes` counts the
+    verifier's forwards apart; `drafted` tokens were proposed to it (up to the end of the turn) and
+    `accepted` ones committed, the first of each draft always. Times are seconds; `first_token_s`
+    runs from arrival to the first token that was final.
     """
 
     prompt_tokens: int
@@ -136,6 +152,9 @@ class RequestStats:
     queue_s: float
     compute_s: float
     first_token_s: float | None = None
+    verifier_passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
     @property
     def tokens_per_forward(self) -> float:

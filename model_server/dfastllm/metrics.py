@@ -43,10 +43,17 @@ class Instruments:
     canvas_tokens: Counter
     committed_tokens: Counter
     commits: Histogram
+    verifier_forwards: Counter
+    verifier_seconds: Histogram
+    verifier_fed_tokens: Counter
+    drafted_tokens: Counter
+    accepted_tokens: Counter
     kv_pages_used: Gauge
     kv_pages_total: Gauge
     kv_bytes_used: Gauge
     kv_bytes_total: Gauge
+    verifier_kv_pages_used: Gauge
+    verifier_kv_pages_total: Gauge
     model: Info
 
 
@@ -90,10 +97,19 @@ def make_instruments(registry: CollectorRegistry = REGISTRY) -> Instruments:
         canvas_tokens=counter("canvas_positions", "Answer positions evaluated."),
         committed_tokens=counter("committed_tokens", "Positions committed."),
         commits=histogram("commits_per_step", "Positions committed in one step.", COUNTS),
+        verifier_forwards=counter("verifier_forwards", "Forwards of the verifier."),
+        verifier_seconds=histogram(
+            "verifier_seconds", "The verifier's part of one engine step.", STEP_SECONDS
+        ),
+        verifier_fed_tokens=counter("verifier_fed_tokens", "Positions fed to the verifier."),
+        drafted_tokens=counter("drafted_tokens", "Tokens drafted in finished answers."),
+        accepted_tokens=counter("accepted_tokens", "Drafted tokens that were committed."),
         kv_pages_used=gauge("kv_pages_used", "K/V pages in use."),
         kv_pages_total=gauge("kv_pages_total", "K/V pages there are."),
-        kv_bytes_used=gauge("kv_bytes_used", "Bytes of K/V pages in use."),
-        kv_bytes_total=gauge("kv_bytes_total", "Bytes of K/V pages there are."),
+        kv_bytes_used=gauge("kv_bytes_used", "Bytes of K/V pages in use, the verifier's too."),
+        kv_bytes_total=gauge("kv_bytes_total", "Bytes of K/V pages, the verifier's too."),
+        verifier_kv_pages_used=gauge("verifier_kv_pages_used", "The verifier's pages in use."),
+        verifier_kv_pages_total=gauge("verifier_kv_pages_total", "The verifier's K/V pages."),
         model=Info("dfastllm_model", "The model being served.", registry=registry),
     )
 
@@ -102,13 +118,15 @@ class EngineMetrics:
     """What the engine tells the outside, callable from its own thread (an `EngineObserver`).
 
     Nothing is counted while `counting` is False: a warm-up is no traffic. `kv_page_bytes` is the
-    size of a K/V page, once it is known.
+    size of a K/V page, once it is known, and `verifier_page_bytes` that of the verifier's.
     """
 
     def __init__(self, instruments: Instruments | None = None, *, kv_page_bytes: int = 0):
         into = instruments or INSTRUMENTS
         self._into = into
         self.kv_page_bytes = kv_page_bytes
+        self.verifier_page_bytes = 0
+        self._verifier_kv = (0, 0)
         self.counting = True
         self._steps = {
             kind: (into.forwards.labels(kind), into.step_seconds.labels(kind))
@@ -142,6 +160,13 @@ class EngineMetrics:
         into.committed_tokens.inc(committed)
         into.commits.observe(committed)
 
+    def verified(self, seconds: float, forwards: int, fed_tokens: int) -> None:
+        """The verifier's part of one step."""
+        if self.counting:
+            self._into.verifier_forwards.inc(forwards)
+            self._into.verifier_seconds.observe(seconds)
+            self._into.verifier_fed_tokens.inc(fed_tokens)
+
     def set_load(self, running: int, waiting: int) -> None:
         self._into.running.set(running)
         self._into.waiting.set(waiting)
@@ -151,8 +176,16 @@ class EngineMetrics:
         into = self._into
         into.kv_pages_used.set(used)
         into.kv_pages_total.set(total)
-        into.kv_bytes_used.set(used * self.kv_page_bytes)
-        into.kv_bytes_total.set(total * self.kv_page_bytes)
+        verifier_used, verifier_total = self._verifier_kv
+        own, other = self.kv_page_bytes, self.verifier_page_bytes
+        into.kv_bytes_used.set(used * own + verifier_used * other)
+        into.kv_bytes_total.set(total * own + verifier_total * other)
+
+    def set_verifier_kv(self, used: int, total: int) -> None:
+        """The verifier's pages; the bytes are told with the next `set_kv`."""
+        self._verifier_kv = (used, total)
+        self._into.verifier_kv_pages_used.set(used)
+        self._into.verifier_kv_pages_total.set(total)
 
     def finished(self, stats: RequestStats | None, outcome: Outcome) -> None:
         """An answer left the engine; `stats` is None when it never ran."""
@@ -168,6 +201,8 @@ class EngineMetrics:
             into.generation_tokens.inc(stats.completion_tokens)
             into.forwards_per_request.observe(stats.forward_passes)
             into.tokens_per_forward.observe(stats.tokens_per_forward)
+            into.drafted_tokens.inc(stats.drafted)
+            into.accepted_tokens.inc(stats.accepted)
 
 
 class HttpMetrics:

@@ -2,8 +2,9 @@
 
 A setting has one leaf name that is unique over all sections, so it is `--leaf-name` on the command
 line, `DFASTLLM_LEAF_NAME` in the environment and `section: {leaf_name: ...}` in the file. Where
-the values come from is `settings_sources`; how they are shown is `settings_docs`. Only entry points
-read settings: the layers below receive the few values that concern them.
+the values come from is `settings_sources`; how they are shown is `settings_docs`; `decoding` has a
+module of its own. Only entry points read settings: the layers below receive the few values that
+concern them.
 """
 
 import re
@@ -12,13 +13,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic.networks import IPvAnyNetwork
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dfastllm.core import CacheKind, Remasking, StrategyName
+from dfastllm.settings_decoding import DecodingSection
+from dfastllm.settings_section import Section, one_or_many
 
 OFF_WORDS = frozenset({"", "0", "off", "none", "null"})
 
@@ -31,13 +33,6 @@ def _off_is_none(value: object) -> object:
     if isinstance(value, str) and value.strip().lower() in OFF_WORDS:
         return None
     return None if value == 0 and not isinstance(value, bool) else value
-
-
-def _one_or_many(value: object) -> object:
-    """`a,b` and `a` are lists too: flags and variables have no other way to write one."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
 
 
 def _lower(value: object) -> object:
@@ -58,15 +53,9 @@ def _rate(value: str | None) -> str | None:
     return value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 OptionalSeconds = Annotated[float | None, BeforeValidator(_off_is_none)]
 Rate = Annotated[str | None, BeforeValidator(_off_is_none)]
-
-
-class Section(BaseModel):
-    """A group of settings; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class ModelSection(Section):
@@ -82,6 +71,13 @@ class ModelSection(Section):
         default=None,
         description="Directory or hub id of the tokenizer; the model's own when left out.",
     )
+    verifier: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Causal model that strategy `apd` asks: built-in, directory or hub id; `self` "
+        "reads the model itself causally, `none` is none. Left out: the one that a built-in model "
+        "brings.",
+    )
     served_model_name: Names = Field(
         default=(),
         description="Names clients may use, comma separated; the first is the one answers carry. "
@@ -95,7 +91,9 @@ class ModelSection(Section):
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
-        description="Number format of the weights; auto takes the checkpoint's on a GPU.",
+        description="Number format of the weights; auto takes the checkpoint's on a GPU, and on a "
+        "CPU bfloat16 where it is the checkpoint's and the processor has instructions for it, else "
+        "float32.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the model runs; auto takes the GPU when there is one."
@@ -173,68 +171,6 @@ class EngineSection(Section):
     )
 
 
-class DecodingSection(Section):
-    """How masks become tokens unless a request says otherwise, and what a request may ask for.
-
-    What is left out comes from the model's generation_config.json.
-    """
-
-    strategy: StrategyName | None = Field(
-        default=None, description="Rule that picks the positions to commit after a forward."
-    )
-    block_length: int | None = Field(
-        default=None, ge=1, description="Length of a block, in tokens."
-    )
-    threshold: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Least confidence to commit, for strategy `threshold`.",
-    )
-    factor: float | None = Field(
-        default=None, gt=0, le=100, description="Factor of strategy `factor`."
-    )
-    remasking: Remasking | None = Field(
-        default=None, description="How strategy `fixed` ranks the candidates."
-    )
-    lookahead: int | None = Field(
-        default=None,
-        ge=0,
-        description="Masked positions kept right of the active block, in tokens; more are added as "
-        "the answer fills. Fewer cost less, but a model that sees too few may end early.",
-    )
-    cache: CacheKind | None = Field(
-        default=None, description="Which K/V entries are reused between refreshes."
-    )
-    default_max_tokens: int = Field(
-        default=256, ge=1, description="Answer length when a request names none, in tokens."
-    )
-    allowed_strategies: Annotated[tuple[StrategyName, ...], BeforeValidator(_one_or_many)] = Field(
-        default=tuple(StrategyName), min_length=1, description="Strategies a request may ask for."
-    )
-    allowed_caches: Annotated[tuple[CacheKind, ...], BeforeValidator(_one_or_many)] = Field(
-        default=tuple(CacheKind), min_length=1, description="Caches a request may ask for."
-    )
-    max_steps: int = Field(default=4096, ge=1, description="Most `steps` of one answer.")
-    max_block_length: int = Field(
-        default=256, ge=1, description="Longest block a request may ask for."
-    )
-    max_factor: float = Field(default=100.0, gt=0, description="Highest factor a request may use.")
-    min_threshold: float = Field(
-        default=0.0, ge=0, le=1, description="Lowest threshold a request may use."
-    )
-
-    @model_validator(mode="after")
-    def _defaults_are_allowed(self) -> Self:
-        if self.strategy is not None and self.strategy not in self.allowed_strategies:
-            raise ValueError(f"strategy {self.strategy} is not among allowed_strategies")
-        if self.cache is not None and self.cache not in self.allowed_caches:
-            raise ValueError(f"cache {self.cache} is not among allowed_caches")
-        if self.block_length is not None and self.block_length > self.max_block_length:
-            raise ValueError("block_length is larger than max_block_length")
-        return self
-
-
 class ServerSection(Section):
     """The HTTP side."""
 
@@ -280,7 +216,7 @@ class ServerSection(Section):
     max_logprobs: int = Field(
         default=20, ge=0, description="Most alternatives per token in `logprobs`."
     )
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_one_or_many)] = Field(
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(one_or_many)] = Field(
         default=(),
         description="Networks whose X-Forwarded-For is believed, for example `10.0.0.0/8`.",
     )

@@ -73,6 +73,17 @@ class Tokenizer:
         return max(self._backend.get_vocab(True).values()) + 1
 
     @property
+    def ids(self) -> Mapping[str, int]:
+        """Every token, added ones too, with its id."""
+        return self._backend.get_vocab(True)
+
+    @property
+    def added_tokens(self) -> frozenset[str]:
+        """Tokens beside the trained vocabulary: turns, masks, ends."""
+        found = self._backend.get_added_tokens_decoder().values()
+        return frozenset(token.content for token in found)
+
+    @property
     def has_chat_template(self) -> bool:
         return self._template is not None
 

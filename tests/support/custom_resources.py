@@ -36,6 +36,8 @@ FULL: Json = {
         "factor": 2.5,
         "remasking": "entropy",
         "lookahead": 64,
+        "r": 0.6,
+        "window": 16,
         "cache": "dual",
         "defaultMaxTokens": 128,
         "allowedStrategies": ["factor", "threshold"],
@@ -43,6 +45,9 @@ FULL: Json = {
         "maxSteps": 512,
         "maxBlockLength": 128,
         "maxFactor": 8.0,
+        "maxR": 0.9,
+        "maxWindow": 64,
+        "maxLookahead": 256,
         "minThreshold": 0.5,
     },
     "engine": {
@@ -205,6 +210,18 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "cache not allowed": (
         {**TINY, "decoding": {"cache": "dual", "allowedCaches": ["none"]}},
         "decoding.cache must be among",
+    ),
+    "weight over its limit": (
+        {**TINY, "decoding": {"r": 0.9, "maxR": 0.8}},
+        "decoding.r must not exceed decoding.maxR",
+    ),
+    "window over its limit": (
+        {**TINY, "decoding": {"window": 17, "maxWindow": 16}},
+        "decoding.window must not exceed decoding.maxWindow",
+    ),
+    "look-ahead over its limit": (
+        {**TINY, "decoding": {"lookahead": 65, "maxLookahead": 64}},
+        "decoding.lookahead must not exceed decoding.maxLookahead",
     ),
     "block too long": (
         {**TINY, "decoding": {"blockLength": 512}},

@@ -1,6 +1,7 @@
 """Models without weights: logits are what the test says, so engine logic is tested alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ SPEC = ModelSpec(
     eos_ids=(EOS, EOT),
     fill_id=EOS,
 )
+
+CAUSAL = replace(SPEC, shift_logits=True)  # a causal model's output at p - 1 predicts p
 
 Script = Callable[[int], torch.Tensor]
 """Position in the row -> logits [VOCAB]."""
@@ -82,9 +85,13 @@ def says(answer: list[int], prompt_length: int, sure: float = 20.0) -> Script:
     return script
 
 
-def make_engine(script: Script, *, spec: ModelSpec = SPEC, **config: int) -> DFastLLMEngine:
+def make_engine(
+    script: Script, *, spec: ModelSpec = SPEC, verifier: Script | None = None, **config: int
+) -> DFastLLMEngine:
+    """An engine over scripted logits; `verifier` scripts a second, causal model."""
     options = {"max_model_len": 512, **config}
-    return DFastLLMEngine(ScriptedModel(script, spec), EngineConfig(**options))
+    second = None if verifier is None else ScriptedModel(verifier, CAUSAL)
+    return DFastLLMEngine(ScriptedModel(script, spec), EngineConfig(**options), verifier=second)
 
 
 class Letters:

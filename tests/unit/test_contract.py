@@ -79,7 +79,7 @@ def test_engine_is_the_servers_section_and_some_of_the_models() -> None:
 
 def test_what_the_server_does_not_have_is_refused_until_it_does() -> None:
     leaves = {leaf for _, leaf, _ in settings.leaves()}
-    assert not leaves & (NOT_YET | {"verifier"}), "the server has it now: the API may offer it"
+    assert not leaves & NOT_YET, "the server has it now: the API may offer it"
     assert list(Quantization) == ["none"]
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from dfastllm.builtin.store import installed_store
 from dfastllm.settings_sources import load
 from dfastllm_operator.settings import PREFIX
 from dfastllm_operator.settings import Settings as OperatorSettings
@@ -190,7 +191,7 @@ def test_no_index_is_named() -> None:
 def test_everything_that_is_installed_is_pinned() -> None:
     commands = [part for run in values("RUN") for part in re.split(r";|&&", run)]
     installs = [part for part in commands if "pip install" in part]
-    assert len(installs) == 6
+    assert len(installs) == 7
     unhashed = [part for part in installs if "--require-hashes" not in part]
     assert all("--no-deps" in part for part in unhashed)
     assert [part.split()[-1] for part in unhashed] == [
@@ -201,11 +202,27 @@ def test_everything_that_is_installed_is_pinned() -> None:
     assert all("--require-hashes" in part for part in commands if "uv build" in part)
 
 
-@pytest.mark.parametrize(("stage", "prefix"), [("server", ""), ("operator", "operator-")])
-def test_nothing_runs_in_a_stage_that_is_shipped(stage: str, prefix: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "origins"),
+    [
+        ("server", ["packages", "models", "project"]),
+        ("operator", ["operator-packages", "operator-project"]),
+    ],
+)
+def test_nothing_runs_in_a_stage_that_is_shipped(stage: str, origins: list[str]) -> None:
     assert not values("RUN", stage), "no compilers, no caches: files arrive from other stages"
     sources = [value.split()[0] for value in values("COPY", stage)]
-    assert sources == [f"--from={prefix}packages", f"--from={prefix}project"]
+    assert sources == [f"--from={origin}" for origin in origins]
+
+
+def test_the_built_in_models_are_prepared_where_the_server_looks_first() -> None:
+    (command,) = values("RUN", "models")
+    assert "--no-deps --require-hashes" in command
+    made = command.split(" --into ")[1].split()[0]
+    (copied,) = (value for value in values("COPY", "server") if "--from=models" in value)
+    assert copied.split()[1:] == [made, f"{environment('packages')['VIRTUAL_ENV']}/share/dfastllm"]
+    place = installed_store().relative_to(sys.prefix)
+    assert copied.endswith(str(place))
 
 
 def test_the_server_is_built_by_default() -> None:

@@ -40,7 +40,7 @@ def test_modules_are_small_named_and_introduced(module: Path) -> None:
     assert text.startswith(('"""', 'r"""')), "a module says what it is for"
 
 
-def test_the_wheel_holds_the_packages_and_the_built_in_model(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_packages_and_the_built_in_models(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path],
         cwd=ROOT,
@@ -61,3 +61,12 @@ def test_the_wheel_holds_the_packages_and_the_built_in_model(tmp_path: Path) -> 
     }
     assert expected <= set(names)
     assert "dfastllm/builtin/tiny/model.safetensors" in names
+    assert "dfastllm/builtin/smol/config.json" in names
+    licences = {n.split("/licenses/")[1] for n in names if ".dist-info/licenses/" in n}
+    assert licences == {"LICENSE", "NOTICE"}
+
+
+def test_the_weights_that_ship_stay_small() -> None:
+    sizes = [path.stat().st_size for path in (PACKAGES[0] / "builtin").glob("*/*.safetensors")]
+    assert max(sizes) <= 16_000_000
+    assert sum(sizes) <= 40_000_000

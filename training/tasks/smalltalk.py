@@ -1,5 +1,6 @@
 """Greetings, questions about the model itself, and facts recalled from earlier turns."""
 
+from collections.abc import Callable
 from random import Random
 
 from training.examples import Example, Task, Turn
@@ -79,7 +80,11 @@ def small_talk(rng: Random) -> Example:
 
 
 def recall(rng: Random) -> Example:
-    """Ask for something that the user said a turn or two ago."""
+    return recall_past(rng, small_talk)
+
+
+def recall_past(rng: Random, small_talk: Callable[[Random], Example]) -> Example:
+    """Ask for something that the user said a turn or two ago, at times with other talk since."""
     name = rng.choice(NAMES) if rng.random() < 0.6 else pseudo_word(rng, 3, 7).capitalize()
     item, number = rng.choice(ITEMS), rng.randint(0, 999)
     said, noted, asks, answer = rng.choice(

@@ -49,6 +49,9 @@ class Sample:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     forwards: int | None = None
+    verifier_passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
     error: str | None = None
 
     @property
@@ -136,6 +139,8 @@ def _count(sample: Sample, body: Mapping[str, Any]) -> None:
         sample.completion_tokens = int(usage["completion_tokens"])
     if report and "forward_passes" in report:
         sample.forwards = int(report["forward_passes"])
+        for name in ("verifier_passes", "drafted", "accepted"):
+            setattr(sample, name, int(report.get(name, 0)))
 
 
 def _refusal(reply: httpx.Response) -> str:

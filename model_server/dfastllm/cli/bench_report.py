@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from dfastllm.cli.bench_client import Sample
 from dfastllm.cli.bench_load import Measured
 
 PERCENTILES = (50, 90, 99)
@@ -34,6 +35,7 @@ def summarise(measured: Measured) -> Report:
             if forwards
             else None
         ),
+        **_verified(counted),
         "latency_s": percentiles([s.latency_s for s in good]),
         "first_text_s": percentiles(firsts),
         "inter_chunk_s": percentiles([gap for s in good for gap in s.gaps_s]),
@@ -41,6 +43,19 @@ def summarise(measured: Measured) -> Report:
             round(sum(len(s.chunks_s) for s in good) / len(good), 2) if firsts else None
         ),
         "errors": dict(Counter(s.error for s in measured.samples if s.error is not None)),
+    }
+
+
+def _verified(counted: Sequence[Sample]) -> Report:
+    """What a verifier did, where one was asked."""
+    drafted = sum(s.drafted for s in counted)
+    if not drafted:
+        return {}
+    passes = sum(s.verifier_passes for s in counted)
+    accepted = sum(s.accepted for s in counted)
+    return {
+        "verifier_passes_per_answer": round(passes / len(counted), 3),
+        "accepted_share": round(accepted / drafted, 3),
     }
 
 

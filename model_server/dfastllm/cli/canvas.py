@@ -83,10 +83,12 @@ def progress(state: CanvasState) -> str:
     return f"{_count(state.step, 'forward')} · {n_open} open · {rate:.1f} tokens/forward"
 
 
-def summary(tokens: int, forwards: int) -> str:
+def summary(tokens: int, forwards: int, verifier_passes: int = 0) -> str:
+    """What an answer cost, in one line."""
     rate = tokens / forwards if forwards else 0.0
     words = f"{_count(tokens, 'token')} in {_count(forwards, 'forward')}"
-    return f"{words} · {rate:.1f} tokens/forward"
+    asked = f" · {_count(verifier_passes, 'verification')}" if verifier_passes else ""
+    return f"{words} · {rate:.1f} tokens/forward{asked}"
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dfastllm.cli.canvas import CanvasView, printable, summary
 from dfastllm.cli.flags import fail
-from dfastllm.cli.local import load_llm
+from dfastllm.cli.local import Verifier, load_llm
 from dfastllm.cli.options import AnswerOptions, answer_command, check, resolve
 from dfastllm.core import CanvasState
 from dfastllm.errors import DFastError, InvalidRequest
@@ -53,6 +53,7 @@ def chat(
     *,
     options: AnswerOptions,
     model: _Model = None,
+    verifier: Verifier = None,
     url: _Url = None,
     api_key: _ApiKey = None,
     no_live: _NoLive = False,
@@ -61,7 +62,7 @@ def chat(
     """Talk to a model, turn by turn. Ctrl-D or /exit leaves, /reset begins anew."""
     console = Console(highlight=False)
     try:
-        partner = _partner(options, model, url, api_key)
+        partner = _partner(options, model, verifier, url, api_key)
     except InvalidRequest as error:
         fail(str(error))
     except DFastError as error:
@@ -73,11 +74,17 @@ def chat(
 
 
 def _partner(
-    options: AnswerOptions, model: str | None, url: str | None, api_key: str | None
+    options: AnswerOptions,
+    model: str | None,
+    verifier: str | None,
+    url: str | None,
+    api_key: str | None,
 ) -> Partner:
     check(options)
     if url is None:
-        return _Local(load_llm(model or "builtin:tiny"), options)
+        return _Local(load_llm(model or "builtin:tiny", verifier), options)
+    if verifier is not None:
+        raise InvalidRequest("--verifier is the server's own; it does not go with --url")
     from dfastllm.cli.remote import RemoteModel
 
     return _Remote(RemoteModel(url, model=model, api_key=api_key), options)
@@ -146,7 +153,9 @@ class _Local:
             stop=asked.stop,
             on_canvas=view.show if view.watching else None,
         )
-        return done.text, summary(done.stats.completion_tokens, done.stats.forward_passes)
+        return done.text, summary(
+            done.stats.completion_tokens, done.stats.forward_passes, done.stats.verifier_passes
+        )
 
 
 class _Remote:
@@ -178,4 +187,4 @@ class _Remote:
         )
         if done.completion_tokens is None or done.forwards is None:
             return done.text, ""
-        return done.text, summary(done.completion_tokens, done.forwards)
+        return done.text, summary(done.completion_tokens, done.forwards, done.verifier_passes)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dfastllm.cli.canvas import CanvasView, printable, summary
 from dfastllm.cli.flags import fail
-from dfastllm.cli.local import load_llm
+from dfastllm.cli.local import Verifier, load_llm
 from dfastllm.cli.options import AnswerOptions, Resolved, answer_command, check, resolve
 from dfastllm.errors import CheckpointError, DFastError, InvalidRequest
 
@@ -44,6 +44,7 @@ def generate(
     options: AnswerOptions,
     prompt: _Prompt = "-",
     model: _Model = "builtin:tiny",
+    verifier: Verifier = None,
     chat: _Chat = None,
     as_json: _Json = False,
     no_live: _NoLive = False,
@@ -53,7 +54,7 @@ def generate(
     text = _read(prompt)
     try:
         check(options)  # a mistake should not have to wait for the model
-        llm = load_llm(model)
+        llm = load_llm(model, verifier)
         asked = resolve(options, llm)
         console = Console(highlight=False)
         with CanvasView(console, live=not (no_live or as_json), pace_s=pace) as view:
@@ -67,7 +68,8 @@ def generate(
     elif console.is_terminal:
         stats = answer.stats
         console.print(printable(answer.text), markup=False)
-        console.print(summary(stats.completion_tokens, stats.forward_passes), style="dim")
+        line = summary(stats.completion_tokens, stats.forward_passes, stats.verifier_passes)
+        console.print(line, style="dim")
     else:
         typer.echo(answer.text)
 

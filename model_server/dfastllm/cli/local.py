@@ -1,15 +1,24 @@
 """A model loaded into this process for a command, with a progress bar while it loads."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from dfastllm.llm import LLM
 
+Verifier = Annotated[
+    str | None,
+    typer.Option(
+        help="Causal model for strategy apd: built-in name, directory, hub id, self or none.",
+        show_default="the one a built-in model brings",
+    ),
+]
 
-def load_llm(model: str) -> "LLM":
+
+def load_llm(model: str, verifier: str | None = None) -> "LLM":
     """Raises CheckpointError. The bar is on standard error, and only where that is a terminal."""
     console = Console(stderr=True)
     bar = Progress(
@@ -26,4 +35,7 @@ def load_llm(model: str) -> "LLM":
         # Imported here: torch takes seconds, and the bar is up by now.
         from dfastllm.llm import LLM
 
-        return LLM(model, progress=lambda done, all_: bar.update(task, completed=done, total=all_))
+        def progress(done: int, whole: int) -> None:
+            bar.update(task, completed=done, total=whole)
+
+        return LLM(model, verifier=verifier, progress=progress)

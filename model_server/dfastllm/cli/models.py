@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Name = Annotated[str, typer.Argument(metavar="DIR_OR_NAME", help="Built-in, directory or hub id.")]
+_Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="Built-in models, for example tiny.")
+]
+_Into = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep them there instead of in the cache.")
+]
 
 Report = dict[str, dict[str, Any]]
 
 
 def register(app: typer.Typer) -> None:
-    models = typer.Typer(help="List built-in models, inspect a checkpoint.", no_args_is_help=True)
+    words = "List and prepare built-in models, inspect a checkpoint."
+    models = typer.Typer(help=words, no_args_is_help=True)
     models.command("list")(list_models)
     models.command("inspect")(inspect_model)
+    models.command("prepare")(prepare_models)
     app.add_typer(models, name="models")
 
 
@@ -34,6 +43,23 @@ def list_models(*, as_json: _Json = False) -> None:
 
     names = [f"builtin:{name}" for name in builtin_names()]
     typer.echo(json.dumps(names) if as_json else "\n".join(names) or "none")
+
+
+def prepare_models(names: _Names = None, *, into: _Into = None) -> None:
+    """Put built-in models together that ship as a difference to another; once, then they are kept.
+
+    Prints where each is. Without names: all of them.
+    """
+    from dfastllm.models.source import builtin_names, prepare_builtin
+
+    if into is not None:
+        into.mkdir(parents=True, exist_ok=True)
+    for name in names or builtin_names(verifiers=True):
+        plain = name.removeprefix("builtin:").removeprefix("//")
+        try:
+            typer.echo(f"builtin:{plain}  {prepare_builtin(plain, into)}")
+        except CheckpointError as error:
+            fail(str(error), status=1)
 
 
 def inspect_model(name: _Name, *, as_json: _Json = False) -> None:
@@ -54,8 +80,6 @@ def inspect_model(name: _Name, *, as_json: _Json = False) -> None:
 
 def _as_model(name: str) -> str:
     """A folder here may be written without the leading ./ that the settings ask for."""
-    from pathlib import Path
-
     plain = not name.startswith(("builtin:", "/", ".", "~"))
     return f"./{name}" if plain and Path(name).is_dir() else name
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _panel = partial(typer.Option, show_default=False)
 _decoding = partial(_panel, rich_help_panel="decoding")
 _sampling = partial(_panel, rich_help_panel="sampling")
-_DIFFUSION = ("strategy", "threshold", "factor", "steps", "block_length", "cache", "remasking")
+_DIFFUSION = (
+    "strategy", "threshold", "factor", "steps", "block_length", "cache", "remasking", "r", "window",
+    "lookahead",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,15 @@ class AnswerOptions:
     cache: Annotated[CacheKind | None, _decoding(help="K/V reused between refreshes.")] = None
     remasking: Annotated[
         Remasking | None, _decoding(help="How strategy fixed ranks candidates.")
+    ] = None
+    r: Annotated[
+        float | None, _decoding(help="The model's weight against its verifier (strategy apd).")
+    ] = None
+    window: Annotated[
+        int | None, _decoding(help="Tokens fed again left of the last commit (strategy apd).")
+    ] = None
+    lookahead: Annotated[
+        int | None, _decoding(help="Masks right of the active block; with apd the longest draft.")
     ] = None
     temperature: Annotated[float | None, _sampling(help="0 takes the likeliest token.")] = None
     top_p: Annotated[float | None, _sampling(help="Share of probability mass drawn from.")] = None
@@ -103,6 +115,7 @@ def resolve(options: AnswerOptions, llm: "LLM") -> Resolved:
         eos_ids=llm.engine.spec.eos_ids,
         defaults=llm.defaults.decoding,
         limits=DecodingLimits(max_block_length=2**31, max_steps=2**31),
+        verifies=llm.engine.verifies,
     )
     try:
         decoding = decoding_for(checked.diffusion, checked.max_tokens, context)

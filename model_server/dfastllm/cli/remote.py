@@ -25,6 +25,7 @@ class RemoteAnswer:
     text: str
     completion_tokens: int | None
     forwards: int | None
+    verifier_passes: int = 0
 
 
 class RemoteModel:
@@ -77,7 +78,12 @@ class RemoteModel:
                 text += piece
                 if piece:
                     on_text(piece)
-        return RemoteAnswer(text, usage.get("completion_tokens"), report.get("forward_passes"))
+        return RemoteAnswer(
+            text,
+            usage.get("completion_tokens"),
+            report.get("forward_passes"),
+            report.get("verifier_passes", 0),
+        )
 
     def _models(self) -> list[dict[str, Any]]:
         try:

@@ -14,19 +14,32 @@ import torch
 from torch import Tensor
 
 NEG_INF = float("-inf")
+_SHORT = 1024  # tokens looked at before a whole vocabulary is sorted
 
 
 @dataclass(frozen=True, slots=True)
-class DrawParams:
-    """How each of K positions draws; all tensors have K rows.
+class Filters:
+    """What tempers and cuts the distribution of each of K positions.
 
-    `temperature`, `top_p` fp32 and `top_k` int64 [K]; `uniform` fp32 [K] in (0, 1); None for the
-    whole object means that every position is greedy.
+    `temperature`, `top_p` fp32 and `top_k` int64, all [K].
     """
 
     temperature: Tensor
     top_p: Tensor
     top_k: Tensor
+
+    def rows(self, chosen: Tensor | slice) -> "Filters":
+        """Those of the positions `chosen`."""
+        return Filters(self.temperature[chosen], self.top_p[chosen], self.top_k[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class DrawParams(Filters):
+    """How each of K positions draws: filters, and `uniform` fp32 [K] in (0, 1).
+
+    None for the whole object means that every position is greedy.
+    """
+
     uniform: Tensor
 
 
@@ -58,11 +71,13 @@ def candidates(
     confidence: Literal["raw", "filtered"] = "raw",
     shape_statistics: bool = False,
     n_top: int = 0,
+    drafted: Tensor | None = None,
 ) -> Candidates:
     """Candidates of `logits` fp32 [K, V]; the logits are changed in place.
 
     `forbidden` ids are never candidates (the mask token). `shape_statistics` computes entropy and
-    margin; `n_top` the best alternatives by un-tempered log-probability.
+    margin; `n_top` the best alternatives by un-tempered log-probability. `drafted` int64 [K] holds
+    tokens that were drawn before, and -1 where the candidate is drawn here.
     """
     if forbidden:
         logits[:, list(forbidden)] = NEG_INF
@@ -74,6 +89,9 @@ def candidates(
         drawn = filter_logits(logits, draw)
         sampled = inverse_cdf(drawn, draw.uniform)
         token = torch.where(draw.temperature > 0, sampled, token)
+        chosen = logits.gather(-1, token[:, None])[:, 0]
+    if drafted is not None:
+        token = torch.where(drafted >= 0, drafted, token)
         chosen = logits.gather(-1, token[:, None])[:, 0]
     logprob = chosen - log_z
     level = logprob
@@ -102,7 +120,7 @@ def candidates(
     )
 
 
-def filter_logits(logits: Tensor, draw: DrawParams) -> Tensor:
+def filter_logits(logits: Tensor, draw: Filters) -> Tensor:
     """Tempered logits with everything outside top-k and top-p at -inf; fp32 [K, V].
 
     Greedy rows are filtered too: Dream's confidence is read from the filtered distribution at any
@@ -113,18 +131,47 @@ def filter_logits(logits: Tensor, draw: DrawParams) -> Tensor:
     # infinity.
     temperature = torch.where(draw.temperature > 0, draw.temperature, 1.0)[:, None]
     tempered = (logits - logits.amax(-1, keepdim=True)) / temperature
-    limited = (draw.top_k > 0) | (draw.top_p < 1)
-    if not bool(limited.any()):
+    limited = ((draw.top_k > 0) | (draw.top_p < 1)).nonzero()[:, 0]
+    if not len(limited):
         return tempered
-    ordered, order = tempered.sort(dim=-1, descending=True, stable=True)  # [K, V]
-    rank = torch.arange(ordered.shape[-1], device=logits.device)[None, :]
-    k = torch.where(draw.top_k > 0, draw.top_k, ordered.shape[-1])[:, None]
-    ordered = ordered.masked_fill(rank >= k, NEG_INF)
-    mass = ordered.softmax(-1).cumsum(-1)
-    before = mass - ordered.softmax(-1)
-    ordered = ordered.masked_fill((before >= draw.top_p[:, None]) & (rank > 0), NEG_INF)
-    filtered = torch.empty_like(tempered).scatter_(-1, order, ordered)
-    return torch.where(limited[:, None], filtered, tempered)
+    kept, settled = _cut(tempered[limited], draw.rows(limited), _SHORT)
+    if not bool(settled.all()):
+        rest = (~settled).nonzero()[:, 0]
+        kept[rest], _ = _cut(tempered[limited[rest]], draw.rows(limited[rest]), None)
+    return tempered.index_copy_(0, limited, kept)
+
+
+def _cut(tempered: Tensor, draw: Filters, n_best: int | None) -> tuple[Tensor, Tensor]:
+    """Rows with what is outside their filters at -inf, and which rows that is settled for.
+
+    Only the `n_best` tokens are looked at, since sorting a whole vocabulary costs ten times as
+    much; None looks at all. A row is settled when what is kept ends before them, and not in a tie.
+    """
+    size = tempered.shape[-1] if n_best is None else min(n_best, tempered.shape[-1])
+    ordered, order = _ordered(tempered, size)  # [K, size]
+    whole = size == tempered.shape[-1]
+    rank = torch.arange(size, device=tempered.device)[None, :]
+    k = torch.where(draw.top_k > 0, draw.top_k, tempered.shape[-1])[:, None]
+    best = ordered.masked_fill(rank >= k, NEG_INF)
+    log_z = torch.where(draw.top_k > 0, best.logsumexp(-1), tempered.logsumexp(-1))[:, None]
+    probability = (best - log_z).exp()
+    before = probability.cumsum(-1) - probability
+    best = best.masked_fill((before >= draw.top_p[:, None]) & (rank > 0), NEG_INF)
+    n_kept = (best > NEG_INF).sum(-1, keepdim=True)
+    last = ordered.gather(-1, n_kept.clamp(min=1) - 1)[:, 0]
+    settled = (ordered[:, -1] < last) & (n_kept[:, 0] < size) & (draw.top_k <= size)
+    kept = torch.full_like(tempered, NEG_INF).scatter_(-1, order, best)
+    return kept, settled | whole
+
+
+def _ordered(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The `size` best of each row and their places, best first, ties by place."""
+    if size == logits.shape[-1]:
+        ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+        return ordered, order
+    places = logits.topk(size, dim=-1, sorted=False).indices.sort(-1).values
+    ordered, rank = logits.gather(-1, places).sort(dim=-1, descending=True, stable=True)
+    return ordered, places.gather(-1, rank)
 
 
 def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:

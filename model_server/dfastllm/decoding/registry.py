@@ -1,6 +1,7 @@
 """Strategy names to objects; the one place that knows them all."""
 
 from dfastllm.core import StrategyName
+from dfastllm.decoding.apd import Apd
 from dfastllm.decoding.confidence import Factor, Threshold
 from dfastllm.decoding.fixed import Fixed
 from dfastllm.decoding.schedule import SCHEDULES
@@ -13,4 +14,5 @@ def strategies(schedule: str) -> dict[str, Strategy]:
         StrategyName.FIXED: Fixed(SCHEDULES[schedule]),
         StrategyName.THRESHOLD: Threshold(),
         StrategyName.FACTOR: Factor(),
+        StrategyName.APD: Apd(),
     }

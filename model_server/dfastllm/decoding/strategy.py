@@ -4,8 +4,10 @@ A strategy is pure: it receives the block of each of its rows as [R, B] tensors 
 positions to commit. It knows neither the scheduler, nor the cache, nor other strategies. Rules that
 need more have these hooks: `feed` (the positions fed next, also extra ones, also causal), `start`
 (state of one row, kept by the engine between its steps and handed back in `BlockView.state`),
-`Choice.revoke` (masks again; such a rule sets `revokes`, and text waits until the block ends).
-ADR 0002 sketches APD, WINO and DAEDAL against it.
+`Choice.revoke` (masks again; such a rule sets `revokes`, and text waits until the block ends),
+`sequential` (no blocks: the canvas is filled from left to right), `verifies` (drafts go through a
+second model before `choose`, which finds its judgement in `BlockView.agreed`). ADR 0002 sketches
+WINO and DAEDAL against it, ADR 0007 says how APD uses it.
 """
 
 from abc import ABC, abstractmethod
@@ -25,6 +27,8 @@ class RowView:
 
     `masks_at_start` and `masks_left` count masked positions of the block; `step` counts the
     forwards since the block was entered, `steps` is the block's share of the request's steps.
+    `start` is the block's first position in the row, `recent` how many positions the last step
+    committed.
     """
 
     params: DecodingParams
@@ -32,6 +36,8 @@ class RowView:
     steps: int
     masks_at_start: int
     masks_left: int
+    start: int = 0
+    recent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class BlockView:
     `masked` bool: open positions; `token` int64: their candidates; `confidence`, `score` fp32:
     -inf where not masked (`score` is what the row's remasking ranks by, `confidence` the
     probability); `filler` bool: the candidate is end-of-text filler. `rows` are host numbers,
-    `state` what `Strategy.start` made for each row.
+    `state` what `Strategy.start` made for each row. `agreed` bool, for rules that verify: the
+    target drew the candidate as well.
     """
 
     masked: Tensor
@@ -51,6 +58,7 @@ class BlockView:
     filler: Tensor
     rows: Sequence[RowView]
     state: Sequence[Any]
+    agreed: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +73,15 @@ class Strategy(ABC):
     """A decoding rule.
 
     Commits at least one position per row and call, unless it `may_idle`; the engine fails a row
-    whose rule breaks that promise rather than let it run for ever.
+    whose rule breaks that promise rather than let it run for ever. The block of a `sequential` rule
+    is all that is masked: it begins at the first open position and moves with every commit.
     """
 
     name: ClassVar[str]
     revokes: ClassVar[bool] = False
     may_idle: ClassVar[bool] = False
+    sequential: ClassVar[bool] = False
+    verifies: ClassVar[bool] = False
 
     @abstractmethod
     def choose(self, view: BlockView) -> Choice:

@@ -16,6 +16,7 @@ from dfastllm.core import Remasking, SamplingParams, TokenLogprob
 from dfastllm.decoding.candidates import Candidates, DrawParams, candidates
 from dfastllm.decoding.noise import RANK_DRAW, TOKEN_DRAW, uniforms
 from dfastllm.decoding.strategy import BlockView, Choice, RowView, needs_shape_statistics
+from dfastllm.engine.drafts import Verified
 from dfastllm.engine.runner import Forwarded, PlannedRow, release_memory, row_failure
 from dfastllm.engine.sequence import Sequence
 from dfastllm.errors import RowFailed
@@ -38,31 +39,34 @@ class RowChoice:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Candidates of a forward with each row's offset into them and its view before the commit."""
+    """Candidates of a forward with each row's offset into them and its view before the commit.
+
+    `agreed`: where a verifier's target drew the candidate too.
+    """
 
     found: Candidates
     score: Tensor
     offsets: list[int]
     views: list[RowView]
+    agreed: Tensor
 
 
-def choose(forwarded: Forwarded, spec: ModelSpec) -> list[RowChoice]:
+def choose(forwarded: Forwarded, spec: ModelSpec, verified: Verified) -> list[RowChoice]:
     """The commits of every row of one forward, in the order of its rows.
 
     What fails for many rows is tried again on halves, as a forward is: memory that does not suffice
     for all may suffice for some, and a row that breaks it fails alone.
     """
-    _add_bias(forwarded)
-    return _choose(forwarded, spec)
-
-
-def _choose(forwarded: Forwarded, spec: ModelSpec) -> list[RowChoice]:
     rows = forwarded.rows
     try:
-        drawn = _draw(rows, forwarded.logits, spec)
+        drawn = _draw(rows, forwarded.logits, spec, verified)
         commit = torch.zeros_like(drawn.found.finite)
         revoked: dict[int, np.ndarray] = {}
-        failed: dict[int, RowFailed] = {}
+        failed = {
+            i: verified.failed[row.sequence]
+            for i, row in enumerate(rows)
+            if row.sequence in verified.failed
+        }
         for members in _by_strategy(rows):
             _apply(members, rows, drawn, spec, commit, revoked, failed)
         return _to_rows(rows, drawn, commit, revoked, failed)
@@ -76,30 +80,21 @@ def _choose(forwarded: Forwarded, spec: ModelSpec) -> list[RowChoice]:
     cut = sum(len(row.positions) for row in rows[:half])
     first = Forwarded(rows[:half], forwarded.logits[:cut])
     second = Forwarded(rows[half:], forwarded.logits[cut:])
-    return _choose(first, spec) + _choose(second, spec)
+    return choose(first, spec, verified) + choose(second, spec, verified)
 
 
-def _add_bias(forwarded: Forwarded) -> None:
-    """Apply each row's `logit_bias`, in place and once."""
-    start = 0
-    for row in forwarded.rows:
-        end = start + len(row.positions)
-        for token, bias in row.sequence.request.sampling.logit_bias:
-            forwarded.logits[start:end, token] += bias
-        start = end
-
-
-def _draw(rows: Seq[PlannedRow], logits: Tensor, spec: ModelSpec) -> _Drawn:
+def _draw(rows: Seq[PlannedRow], logits: Tensor, spec: ModelSpec, verified: Verified) -> _Drawn:
     counts = [len(row.positions) for row in rows]
     offsets = np.concatenate([[0], np.cumsum(counts)]).tolist()
     params = [row.sequence.request.decoding for row in rows]
     found = candidates(
         logits,
-        _draw_params(rows, counts, spec, logits.device),
+        _draw_params(rows, counts, spec, verified, logits.device),
         forbidden=spec.forbidden_ids,
         confidence=spec.confidence,
         shape_statistics=any(needs_shape_statistics(p) for p in params),
         n_top=max(row.sequence.request.top_logprobs for row in rows),
+        drafted=_spread_drafts(rows, verified, logits.device),
     )
     score = found.score
     if any(p.remasking is not Remasking.LOW_CONFIDENCE for p in params):
@@ -109,14 +104,40 @@ def _draw(rows: Seq[PlannedRow], logits: Tensor, spec: ModelSpec) -> _Drawn:
                 for row, s, e in zip(rows, offsets, offsets[1:], strict=False)
             ]
         )
-    return _Drawn(found, score, offsets, [row.sequence.view() for row in rows])
+    agreed = torch.zeros_like(found.finite)
+    for row, start in zip(rows, offsets, strict=False):
+        if row.sequence in verified.drafts:
+            judged = torch.from_numpy(verified.drafts[row.sequence].agreed)
+            agreed[start : start + len(judged)] = judged.to(agreed.device)
+    return _Drawn(found, score, offsets, [row.sequence.view() for row in rows], agreed)
+
+
+def _spread_drafts(
+    rows: Seq[PlannedRow], verified: Verified, device: torch.device
+) -> Tensor | None:
+    """The drafted token of each position, -1 where none was; None when there are no drafts."""
+    if not verified.drafts:
+        return None
+    parts = [
+        verified.drafts[row.sequence].tokens
+        if row.sequence in verified.drafts
+        else np.full(len(row.positions), -1)
+        for row in rows
+    ]
+    return torch.from_numpy(np.concatenate(parts)).to(device)
 
 
 def _draw_params(
-    rows: Seq[PlannedRow], counts: list[int], spec: ModelSpec, device: torch.device
+    rows: Seq[PlannedRow],
+    counts: list[int],
+    spec: ModelSpec,
+    verified: Verified,
+    device: torch.device,
 ) -> DrawParams | None:
     """Draw parameters per position; None when every row is greedy and unfiltered."""
-    sampling = [row.sequence.request.sampling for row in rows]
+    sampling = [
+        GREEDY if row.sequence in verified.drafts else row.sequence.request.sampling for row in rows
+    ]
     if spec.confidence == "raw":  # filters change neither the argmax nor the raw confidence
         sampling = [GREEDY if s.temperature == 0 else s for s in sampling]
     if all(s.temperature == 0 and s.top_k == 0 and s.top_p == 1 for s in sampling):
@@ -229,6 +250,7 @@ def _ask(
         filler=spread(filler, False),
         rows=[drawn.views[i] for i in members],
         state=[rows[i].sequence.state for i in members],
+        agreed=spread(drawn.agreed[source], False),
     )
     return rows[members[0]].sequence.strategy.choose(view), flat, source
 

@@ -1,6 +1,7 @@
 """The spine: one denoising step over whichever rows are running.
 
-`step` reads top to bottom: drop what expired, admit what waits, plan, forward, choose, commit.
+`step` reads top to bottom: drop what expired, admit what waits, plan, forward, verify, choose,
+commit.
 A request may join or leave between any two steps. Synchronous and single-threaded: `service.py`
 gives it a thread and turns its deltas into text.
 """
@@ -18,20 +19,23 @@ from dfastllm.decoding.strategy import Strategy
 from dfastllm.engine.budget import QueueBudget
 from dfastllm.engine.choose import RowChoice, choose
 from dfastllm.engine.config import EngineConfig
+from dfastllm.engine.drafts import Verified
 from dfastllm.engine.observer import Deaf, EngineObserver, Outcome, StepKind
 from dfastllm.engine.runner import Forwarded, PlannedRow, Runner
 from dfastllm.engine.scheduler import Scheduler
 from dfastllm.engine.sequence import Sequence
+from dfastllm.engine.verifier import Verifier
 from dfastllm.errors import Cancelled, DeadlineExceeded, InvalidRequest
-from dfastllm.models.spec import ModelSpec
+from dfastllm.models.spec import ModelSpec, NetworkSpec
 from dfastllm.models.transformer import Transformer
 
 
 class DFastLLMEngine:
     """A diffusion language model with a queue in front of it.
 
-    `rules` and `policy` replace the decoding rules and the cache policy; the defaults are those of
-    the model's family. `clock` gives monotonic seconds.
+    `verifier` is the causal model that strategy `apd` needs. `rules` and `policy` replace the
+    decoding rules and the cache policy; the defaults are those of the model's family. `clock` gives
+    monotonic seconds.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class DFastLLMEngine:
         model: Transformer,
         config: EngineConfig,
         *,
+        verifier: Transformer[NetworkSpec] | None = None,
         observer: EngineObserver | None = None,
         rules: Mapping[str, Strategy] | None = None,
         policy: CachePolicy | None = None,
@@ -58,9 +63,18 @@ class DFastLLMEngine:
         self.spec = spec
         self.config = config
         self._rules = rules or strategies(spec.schedule)
-        self._runner = Runner(model, pool, shift)
+        self._runner = Runner(model, pool, shift, spec.vocab_size)
+        self._verifier = (
+            None if verifier is None else Verifier(verifier, spec, config.kv_cache_tokens)
+        )
         self._budget = QueueBudget(config)
-        self._scheduler = Scheduler(config, pool, policy or CachePolicy(lead=shift), self._budget)
+        self._scheduler = Scheduler(
+            config,
+            pool,
+            policy or CachePolicy(lead=shift),
+            self._budget,
+            None if self._verifier is None else self._verifier.pool,
+        )
         self._observer = observer or Deaf()
         self._clock = clock
 
@@ -78,7 +92,8 @@ class DFastLLMEngine:
             forwarded, failed = self._runner.forward(rows)
             deltas += [self._fail(sequence, error, "error") for sequence, error in failed]
             for part in forwarded:
-                choices = choose(part, self.spec)
+                verified = self._verify(part)
+                choices = choose(part, self.spec, verified)
                 deltas += self._commit(part, choices)
                 self._report(started, part, choices)
         self._report_load()
@@ -86,9 +101,26 @@ class DFastLLMEngine:
 
     def _plan(self) -> list[PlannedRow]:
         return [
-            PlannedRow(sequence, feed, sequence.open_positions())
+            PlannedRow(
+                sequence,
+                feed,
+                sequence.open_positions(),
+                sequence.tokens[feed.start : feed.end],
+                sequence.pages,
+            )
             for sequence, feed in self._scheduler.plan()
         ]
+
+    def _verify(self, part: Forwarded) -> Verified:
+        """What a second model says of the drafts of rows whose rule verifies."""
+        if self._verifier is None:
+            return Verified()
+        started = self._clock()
+        verified = self._verifier.verify(part)
+        if verified.forwards:
+            seconds = self._clock() - started
+            self._observer.verified(seconds, verified.forwards, verified.fed_tokens)
+        return verified
 
     def _commit(self, part: Forwarded, choices: list[RowChoice]) -> list[Delta]:
         deltas = []
@@ -139,6 +171,13 @@ class DFastLLMEngine:
                 f"there are {', '.join(self._rules)}",
                 param="diffusion.strategy",
             )
+        if rule.verifies:
+            if self._verifier is None:
+                raise InvalidRequest(
+                    f"strategy {request.decoding.strategy!r} needs a verifier, and there is none",
+                    param="diffusion.strategy",
+                )
+            self._verifier.check(request)
         return rule
 
     def cancel(self, request_id: str) -> list[Delta]:
@@ -178,9 +217,19 @@ class DFastLLMEngine:
         return bool(self._scheduler.running or self._scheduler.waiting)
 
     @property
+    def verifies(self) -> bool:
+        """Whether there is a verifier, so that strategy `apd` can be asked for."""
+        return self._verifier is not None
+
+    @property
     def kv_page_bytes(self) -> int:
         """Bytes of one page of K/V memory over all layers."""
         return self._runner.pool.page_bytes
+
+    @property
+    def verifier_page_bytes(self) -> int:
+        """The same of the verifier's memory; 0 without one."""
+        return 0 if self._verifier is None else self._verifier.pool.page_bytes
 
     @property
     def load(self) -> tuple[int, int]:
@@ -248,6 +297,9 @@ class DFastLLMEngine:
     def _report_load(self) -> None:
         pool = self._runner.pool
         self._observer.set_load(*self.load)
+        if self._verifier is not None:
+            own = self._verifier.pool
+            self._observer.set_verifier_kv(own.used_pages, own.n_pages)
         self._observer.set_kv(pool.used_pages, pool.n_pages)
 
 

@@ -26,10 +26,16 @@ class EngineObserver(Protocol):
         `canvas_tokens` are the answer positions among the fed ones.
         """
 
+    def verified(self, seconds: float, forwards: int, fed_tokens: int) -> None:
+        """The drafts of one step were judged by the verifier."""
+
     def set_load(self, running: int, waiting: int) -> None: ...
 
     def set_kv(self, used: int, total: int) -> None:
         """K/V memory in pages."""
+
+    def set_verifier_kv(self, used: int, total: int) -> None:
+        """The verifier's K/V memory in pages."""
 
     def finished(self, stats: RequestStats, outcome: Outcome) -> None:
         """A request left: `outcome` is stop, length, deadline, cancelled or error."""
@@ -48,8 +54,12 @@ class Deaf:
         canvas_tokens: int | None = None,
     ) -> None: ...
 
+    def verified(self, seconds: float, forwards: int, fed_tokens: int) -> None: ...
+
     def set_load(self, running: int, waiting: int) -> None: ...
 
     def set_kv(self, used: int, total: int) -> None: ...
+
+    def set_verifier_kv(self, used: int, total: int) -> None: ...
 
     def finished(self, stats: RequestStats, outcome: Outcome) -> None: ...

@@ -1,4 +1,4 @@
-"""The only door to the device: planned rows in, logits out, faults kept to the rows they belong to.
+"""The only door to a model: planned rows in, logits out, faults kept to the rows they belong to.
 
 A forward that fails for many rows is tried again on halves, down to single rows: memory that does
 not suffice for eight rows may suffice for four, and a row that breaks the forward breaks it alone.
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from dfastllm.cache.policy import Feed
 from dfastllm.cache.pool import KVPool
 from dfastllm.engine.sequence import Sequence
 from dfastllm.errors import RowFailed
 from dfastllm.models.batch import Segment, pack
+from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.transformer import Transformer
 
 _log = logging.getLogger(__name__)
@@ -23,11 +25,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """A row of the next forward: what it feeds and the masked positions it wants logits for."""
+    """A row of the next forward: what it feeds and the masked positions it wants logits for.
+
+    `tokens` int64 are the ids fed, `pages` the row's K/V pages in the memory of this model.
+    """
 
     sequence: Sequence
     feed: Feed
     positions: np.ndarray
+    tokens: np.ndarray
+    pages: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +46,17 @@ class Forwarded:
 
 
 class Runner:
-    """Owns the model and its K/V memory."""
+    """Owns a model and its K/V memory.
 
-    def __init__(self, model: Transformer, pool: KVPool, shift: int):
+    `shift`: logits of position p stand in row p - shift. They are over `vocab_size` tokens, those
+    that the model lacks at minus infinity, with each row's `logit_bias` added.
+    """
+
+    def __init__(self, model: Transformer[NetworkSpec], pool: KVPool, shift: int, vocab_size: int):
         self.pool = pool
         self._model = model
-        self._shift = shift  # logits of position p stand in row p - shift
+        self._shift = shift
+        self._vocab_size = vocab_size
         self._device = next(model.parameters()).device
 
     @property
@@ -57,7 +69,9 @@ class Runner:
         """One forward, or several where one fails; rows failing alone come back with the reason."""
         try:
             batch = pack([self._segment(row) for row in rows], self._device)
-            return [Forwarded(rows, self._model(batch, self.pool))], []
+            logits = self._fitted(self._model(batch, self.pool))
+            _add_bias(rows, logits)
+            return [Forwarded(rows, logits)], []
         except Exception as error:
             release_memory(error, self._device)
             if len(rows) == 1:
@@ -68,12 +82,22 @@ class Runner:
         return done + more, failed + broken
 
     def _segment(self, row: PlannedRow) -> Segment:
-        return Segment(
-            tokens=row.sequence.tokens[row.feed.start : row.feed.end],
-            feed=row.feed,
-            logit_positions=row.positions - self._shift,
-            pages=row.sequence.pages,
-        )
+        return Segment(row.tokens, row.feed, row.positions - self._shift, row.pages)
+
+    def _fitted(self, logits: torch.Tensor) -> torch.Tensor:
+        surplus = logits.shape[-1] - self._vocab_size
+        if surplus >= 0:
+            return logits[:, : self._vocab_size] if surplus else logits
+        return F.pad(logits, (0, -surplus), value=float("-inf"))
+
+
+def _add_bias(rows: list[PlannedRow], logits: torch.Tensor) -> None:
+    start = 0
+    for row in rows:
+        end = start + len(row.positions)
+        for token, bias in row.sequence.request.sampling.logit_bias:
+            logits[start:end, token] += bias
+        start = end
 
 
 def release_memory(error: Exception, device: torch.device) -> None:

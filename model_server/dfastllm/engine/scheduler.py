@@ -21,12 +21,18 @@ class Scheduler:
     """Queue and running set of one engine."""
 
     def __init__(
-        self, config: EngineConfig, pool: KVPool, policy: CachePolicy, budget: QueueBudget
+        self,
+        config: EngineConfig,
+        pool: KVPool,
+        policy: CachePolicy,
+        budget: QueueBudget,
+        verifier_pool: KVPool | None = None,
     ):
         self.running: list[Sequence] = []
         self.waiting: list[Sequence] = []
         self._config = config
         self._pool = pool
+        self._verifier_pool = verifier_pool
         self._policy = policy
         self._budget = budget
         self._step = 0
@@ -39,10 +45,18 @@ class Scheduler:
                 f"the context holds {self._config.max_model_len}"
             )
         if self._pages(sequence) > self._pool.n_pages:
+            name, exact = _uncached(sequence)
             raise InvalidRequest(
                 f"{sequence.max_length} tokens do not fit into the K/V cache; "
-                "ask for fewer tokens or cache 'none'",
-                param="diffusion.cache",
+                f"ask for fewer tokens or {exact}",
+                param=f"diffusion.{name}",
+            )
+        pool = self._verifier_pool
+        if pool is not None and self._verifier_pages(sequence) > pool.n_pages:
+            raise InvalidRequest(
+                f"{sequence.max_length} tokens do not fit into the verifier's K/V cache; "
+                "ask for fewer tokens or another strategy",
+                param="diffusion.strategy",
             )
 
     def add(self, sequence: Sequence) -> None:
@@ -57,10 +71,8 @@ class Scheduler:
                 self.waiting,
                 key=lambda s: (s.request.priority, share[s.request.key], s.arrival_s),
             )
-            pages = self._pool.take(self._pages(first))
-            if pages is None:
+            if not self._take_pages(first):
                 return  # rows that finish will give pages back; overtaking would starve this one
-            first.pages = pages
             first.admitted_s = now_s
             self.waiting.remove(first)
             self.running.append(first)
@@ -88,8 +100,7 @@ class Scheduler:
         """Forget a row, waiting or running, and free its pages."""
         if sequence in self.running:
             self.running.remove(sequence)
-            self._pool.give_back(sequence.pages)
-            sequence.pages = ()
+            self._give_back_pages(sequence)
         else:
             self.waiting.remove(sequence)
             self._budget.admitted(sequence.max_length)
@@ -98,16 +109,48 @@ class Scheduler:
     def find(self, wanted: Callable[[Sequence], bool]) -> list[Sequence]:
         return [s for s in (*self.running, *self.waiting) if wanted(s)]
 
+    def _take_pages(self, sequence: Sequence) -> bool:
+        """K/V pages of the model and of the verifier, or none at all."""
+        pages = self._pool.take(self._pages(sequence))
+        if pages is None:
+            return False
+        if self._verifier_pool is not None:
+            kept = self._verifier_pool.take(self._verifier_pages(sequence))
+            if kept is None:
+                self._pool.give_back(pages)
+                return False
+            sequence.verification.pages = kept
+        sequence.pages = pages
+        return True
+
+    def _give_back_pages(self, sequence: Sequence) -> None:
+        self._pool.give_back(sequence.pages)
+        sequence.pages = ()
+        if self._verifier_pool is not None:
+            self._verifier_pool.give_back(sequence.verification.pages)
+            sequence.verification.pages = ()
+
     def _pages(self, sequence: Sequence) -> int:
-        if sequence.request.decoding.cache is CacheKind.NONE:
+        if not sequence.request.decoding.keeps_kv:
             return 0
-        return self._pool.pages_for(sequence.max_length)
+        return KVPool.pages_for(sequence.max_length)
+
+    def _verifier_pages(self, sequence: Sequence) -> int:
+        return KVPool.pages_for(sequence.max_length) if sequence.strategy.verifies else 0
 
     def _feed(self, sequence: Sequence) -> Feed:
+        decoding = sequence.request.decoding
         default = self._policy.plan(
-            sequence.request.decoding.cache,
+            CacheKind.NONE if sequence.strategy.sequential else decoding.cache,
             sequence.block_bounds,
             sequence.length,
             sequence.fresh,
         )
         return sequence.strategy.feed(sequence.view(), default)
+
+
+def _uncached(sequence: Sequence) -> tuple[str, str]:
+    """The parameter that asks for K/V to be kept, and what to say instead."""
+    if sequence.strategy.sequential:
+        return "window", "no window"
+    return "cache", "cache 'none'"

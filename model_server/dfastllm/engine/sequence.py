@@ -12,6 +12,7 @@ from dfastllm.cache.policy import Feed
 from dfastllm.core import Request, RequestStats, TokenLogprob
 from dfastllm.decoding.schedule import steps_of_block
 from dfastllm.decoding.strategy import RowView, Strategy
+from dfastllm.engine.verification import Verification
 from dfastllm.models.spec import ModelSpec
 
 
@@ -26,6 +27,7 @@ class Sequence:
         self.admitted_s: float | None = None
         self.first_token_s: float | None = None  # on the engine's clock, like the others
         self.pages: tuple[int, ...] = ()
+        self.verification = Verification()  # stays empty where the rule does not verify
         self.forwards = 0
         self.refreshes = 0
         self.last_served = 0  # the engine step that last fed this row
@@ -33,6 +35,8 @@ class Sequence:
         self._prompt = len(request.prompt)
         self._block_length = min(request.decoding.block_length, request.max_tokens)
         self._block = 0
+        self._front = 0  # canvas index of the first open position of a sequential rule
+        self._recent = 0  # positions committed by the last step
         self._canvas = self._wanted_canvas()
         self.tokens = np.concatenate(
             [
@@ -64,6 +68,8 @@ class Sequence:
     @property
     def block_bounds(self) -> tuple[int, int]:
         """[start, end) of the active block in positions."""
+        if self.strategy.sequential:
+            return self._prompt + self._front, self._prompt + self._canvas
         start = self._block * self._block_length
         end = min(start + self._block_length, self._canvas)
         return self._prompt + start, self._prompt + end
@@ -88,6 +94,8 @@ class Sequence:
             steps=max(share, 1),
             masks_at_start=self._masks_at_start,
             masks_left=len(self.open_positions()),
+            start=self.block_bounds[0],
+            recent=self._recent,
         )
 
     def canvas_overlap(self, feed: Feed) -> int:
@@ -111,6 +119,9 @@ class Sequence:
     def commit(self, positions: np.ndarray, logprobs: list[TokenLogprob]) -> None:
         """Write tokens at `positions` (absolute, masked until now)."""
         spec, ends = self._spec, []
+        self._recent = len(positions)
+        if self.strategy.verifies:
+            self.verification.accepted += len(positions)
         for position, entry in zip(positions.tolist(), logprobs, strict=True):
             self.tokens[position] = entry.token
             self._logprobs[position - self._prompt] = entry
@@ -129,6 +140,8 @@ class Sequence:
 
     def advance(self) -> bool:
         """Enter the next block if the active one is full; True when the answer is complete."""
+        if self.strategy.sequential:
+            return self._move_front()
         if len(self.open_positions()):
             return False
         if self._end is not None or self._prompt + self.request.max_tokens == self.block_bounds[1]:
@@ -161,6 +174,7 @@ class Sequence:
     def stats(self, now_s: float) -> RequestStats:
         admitted = self.admitted_s if self.admitted_s is not None else now_s
         first = self.first_token_s
+        verification = self.verification
         own_prompt = self._prompt + len(self.request.suffix)
         return RequestStats(
             prompt_tokens=0 if self.request.repeats_prompt else own_prompt,
@@ -170,6 +184,9 @@ class Sequence:
             queue_s=admitted - self.arrival_s,
             compute_s=now_s - admitted,
             first_token_s=None if first is None else first - self.arrival_s,
+            verifier_passes=verification.passes,
+            drafted=verification.drafted,
+            accepted=verification.accepted,
         )
 
     # -- internals ------------------------------------------------------------------------------
@@ -180,11 +197,22 @@ class Sequence:
         start, end = self.block_bounds
         self._masks_at_start = int((self.tokens[start:end] == self._spec.mask_id).sum())
 
+    def _move_front(self) -> bool:
+        """Begin the block at what is open now; True when the answer is complete."""
+        self._front += self._recent
+        if self._end is not None or self._front == self.request.max_tokens:
+            return True
+        self.verification.crop(self._prompt + self._front)
+        self._grow()
+        return False
+
     def _wanted_canvas(self) -> int:
         """Length of the canvas while the present block is active."""
         request, lookahead = self.request, self.request.decoding.lookahead
         if lookahead is None or request.suffix:
             return request.max_tokens
+        if self.strategy.sequential:
+            return min(self._front + max(lookahead, 1), request.max_tokens)
         return min((self._block + 1) * self._block_length + lookahead, request.max_tokens)
 
     def _grow(self) -> None:

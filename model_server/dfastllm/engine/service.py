@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dfastllm.answers import Answer
-from dfastllm.core import Chunk, DecodingParams, Delta, Request
+from dfastllm.core import CacheKind, Chunk, DecodingParams, Delta, Request, StrategyName
 from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.engine.mailbox import Mailbox
 from dfastllm.errors import EngineFailed, NotReady, RowFailed
@@ -43,10 +43,10 @@ class EngineService:
     # -- life -----------------------------------------------------------------------------------
 
     def warm_up(self, decoding: DecodingParams) -> None:
-        """Answer one short request on this thread; raises what the engine raises.
+        """Answer a short request on this thread, and one that verifies where there is a verifier.
 
-        Before `start` only. Memory, kernels and thread pools exist afterwards, and a model that
-        cannot answer never becomes ready.
+        Raises what the engine raises. Before `start` only. Memory, kernels and thread pools exist
+        afterwards, and a model that cannot answer never becomes ready.
         """
         length = min(decoding.block_length * 2, self._engine.config.max_model_len - 1)
         request = Request(
@@ -56,6 +56,9 @@ class EngineService:
             decoding=replace(decoding, steps=None),
         )
         self._engine.add([request])
+        if self._engine.verifies:
+            apd = replace(request.decoding, strategy=StrategyName.APD, cache=CacheKind.NONE)
+            self._engine.add([replace(request, request_id="warm-up-apd", decoding=apd)])
         while self._engine.has_work:
             for delta in self._engine.step():
                 if delta.error is not None:

@@ -1,4 +1,4 @@
-"""The device a model runs on, and how much of the processor it may keep busy.
+"""The device a model runs on, its number format, and how much of the processor it keeps busy.
 
 torch starts one thread per core of the machine. In a container that may use two of sixty-four that
 is ruinous: the threads wait for one another while the kernel holds them back.
@@ -13,6 +13,8 @@ import torch
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")  # "QUOTA PERIOD" in microseconds, or "max PERIOD"
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+_CPU_INFO = Path("/proc/cpuinfo")
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 # Of <malloc.h>; the largest mmap threshold that glibc takes is 32 MiB.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -22,6 +24,21 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
+
+
+def cpu_dtype(stored: torch.dtype, cpu_info: Path = _CPU_INFO) -> str:
+    """The number format to compute in on a CPU: bfloat16 where that is stored and multiplied fast.
+
+    Weights of another format lose digits in bfloat16, and processors without instructions for it
+    convert number by number: both get float32.
+    """
+    if stored is not torch.bfloat16:
+        return "float32"
+    try:
+        words = set(cpu_info.read_text().split())
+    except OSError:  # not Linux
+        words = set()
+    return "bfloat16" if words & _BFLOAT16_FLAGS else "float32"
 
 
 def use_threads(wanted: int | None) -> int:

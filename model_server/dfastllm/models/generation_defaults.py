@@ -21,6 +21,8 @@ _DIFFUSION = (
     "cache",
     "remasking",
     "lookahead",
+    "r",
+    "window",
 )
 # Masked positions right of the active block unless the model says otherwise. Full-attention models
 # end early when they see few masks: below about 100 in the study of APD (arXiv 2506.00413).
@@ -79,6 +81,8 @@ def _read_decoding(config: ConfigFields) -> DecodingParams:
         cache=_choice(diffusion, "cache", CacheKind, usual.cache),
         remasking=_choice(diffusion, "remasking", Remasking, usual.remasking),
         lookahead=diffusion.count("lookahead", DEFAULT_LOOKAHEAD),
+        r=_within(diffusion, "r", usual.r, above=None, most=1.0),
+        window=None if diffusion.get("window") is None else diffusion.count("window"),
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dfastllm.errors import CheckpointError
 from dfastllm.models.config_fields import read_json
-from dfastllm.models.spec import ModelSpec
+from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.weights import WeightMap, weight_map
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ class _Stored:
 
 def load_weights(
     directory: Path,
-    spec: ModelSpec,
+    spec: NetworkSpec,
     dtype: torch.dtype,
     device: torch.device | str,
     progress: Progress | None = None,

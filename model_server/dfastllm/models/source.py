@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfastllm.errors import CheckpointError
+from dfastllm.models.config_fields import read_json
 
 _BUILTIN_ROOT = Path(__file__).parent.parent / "builtin"
 _BUILTIN_PREFIX = "builtin:"
+_VERIFIER, _BASE = "-verifier", "-base"  # behind the name of a built-in
 _TOKENIZER_FILES = ("*.json", "*.jinja", "merges.txt", "tokenizer.model")
 _MODEL_FILES = (*_TOKENIZER_FILES, "*.safetensors")
 _SUBFOLDERS = "*/*"  # other formats of the same weights live there
@@ -30,10 +32,12 @@ def resolve_model(
 ) -> ModelSource:
     """Find or download the model called `name`.
 
-    `builtin:tiny` (or `builtin://tiny`) ships with the package; a name that begins with `/`, `.`
-    or `~` is a directory; anything else is a hub repository `organisation/name` at `revision`, its
-    cache used first when offline. `tokenizer` is such a name too, where the tokenizer is elsewhere.
-    Raises CheckpointError saying what was tried.
+    `builtin:tiny` (or `builtin://tiny`) ships with the package, and so do `builtin:NAME-verifier`
+    and, where the built-in is a difference to it, `builtin:NAME-base`; a name that begins with `/`,
+    `.` or `~` is a directory; anything else is a hub repository `organisation/name` at `revision`,
+    its cache used first when offline. `tokenizer` is such a name too, where the tokenizer is
+    elsewhere. A built-in that is a difference is put together first, if it never was: this takes
+    a while. Raises CheckpointError saying what was tried.
     """
     directory, shown = _resolve(name, revision, _MODEL_FILES)
     tokenizer_directory = directory
@@ -42,17 +46,16 @@ def resolve_model(
     return ModelSource(directory, tokenizer_directory, shown)
 
 
-def builtin_names() -> list[str]:
-    """The models that ship with the package."""
-    if not _BUILTIN_ROOT.is_dir():
-        return []
-    folders = [path.name for path in _BUILTIN_ROOT.iterdir() if path.is_dir()]
-    return sorted(name for name in folders if not name.startswith(("_", ".")))
+def builtin_names(*, verifiers: bool = False) -> list[str]:
+    """The models that ship with the package; verifiers, which serve nothing alone, if asked for."""
+    names = [folder.name for folder in _builtin_folders()]
+    return [name for name in names if verifiers or not name.endswith(_VERIFIER)]
 
 
 def _resolve(name: str, revision: str | None, patterns: tuple[str, ...]) -> tuple[Path, str]:
     if name.startswith(_BUILTIN_PREFIX):
-        return _builtin(name.removeprefix(_BUILTIN_PREFIX).removeprefix("//"))
+        builtin = name.removeprefix(_BUILTIN_PREFIX).removeprefix("//")
+        return prepare_builtin(builtin), builtin
     if name.startswith(("/", ".", "~")):
         directory = Path(name).expanduser().resolve()
         if not directory.is_dir():
@@ -62,13 +65,31 @@ def _resolve(name: str, revision: str | None, patterns: tuple[str, ...]) -> tupl
     return _download(name, revision, patterns), name
 
 
-def _builtin(name: str) -> tuple[Path, str]:
-    names = builtin_names()
-    if name not in names:
-        raise CheckpointError(
-            f"there is no built-in model {name!r}; there are: {', '.join(names) or 'none'}"
-        )
-    return _BUILTIN_ROOT / name, name
+def prepare_builtin(name: str, store: Path | None = None) -> Path:
+    """The directory of a built-in, made now in `store` (else in the cache) if it is nowhere.
+
+    Raises CheckpointError for a name that is none, and when the base is not installed.
+    """
+    folders = {path.name: path for path in _builtin_folders()}
+    for suffix in ("", _VERIFIER, _BASE):
+        folder = folders.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+        if folder is None:
+            continue
+        if "base" in read_json(folder / "config.json"):
+            # Imported here: a model that ships whole needs none of it.
+            from dfastllm.builtin.assemble import prepare_base, prepare_model
+
+            return prepare_base(folder, store) if suffix else prepare_model(folder, store)
+        if not suffix:
+            return folder
+    raise CheckpointError(
+        f"there is no built-in model {name!r}; there are: {', '.join(builtin_names()) or 'none'}"
+    )
+
+
+def _builtin_folders() -> list[Path]:
+    """One folder is one model, as soon as it holds weights."""
+    return sorted({path.parent for path in _BUILTIN_ROOT.glob("*/*.safetensors")})
 
 
 def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:

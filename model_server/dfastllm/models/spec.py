@@ -6,24 +6,20 @@ our transformer does not compute is refused by field, value and what would be su
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from dfastllm.errors import CheckpointError
 from dfastllm.models.config_fields import ConfigFields
 
-Family = Literal["llada", "dream"]
+Family = Literal["llada", "dream", "llama", "qwen2"]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """Everything the transformer, the loader and the decoding rules need to know of a model.
+class NetworkSpec:
+    """What the transformer and the loader need to know of a model.
 
-    `embedding_rows` may exceed `vocab_size`: the rows beyond are padding, never produced.
-    `shift_logits`: the output at p-1 predicts position p (Dream). Any of `eos_ids` ends the answer
-    (end of text, end of turn); `fill_id` is the one that fills what lies behind the end.
-    `confidence` is the distribution a candidate's score is read from: un-noised softmax (`raw`) or
-    tempered and filtered (`filtered`). `schedule` is the quota under `fixed`. `forbidden_ids` are
-    never committed; the mask is always among them.
+    `family` says how its tensors are named. `embedding_rows` may exceed `vocab_size`: the rows
+    beyond are padding, never produced.
     """
 
     family: Family
@@ -40,6 +36,19 @@ class ModelSpec:
     max_position: int
     qkv_bias: bool
     tied_head: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec(NetworkSpec):
+    """A masked diffusion model: also what the decoding rules need to know.
+
+    `shift_logits`: the output at p-1 predicts position p (Dream). Any of `eos_ids` ends the answer
+    (end of text, end of turn); `fill_id` is the one that fills what lies behind the end.
+    `confidence` is the distribution a candidate's score is read from: un-noised softmax (`raw`) or
+    tempered and filtered (`filtered`). `schedule` is the quota under `fixed`. `forbidden_ids` are
+    never committed; the mask is always among them.
+    """
+
     shift_logits: bool
     mask_id: int
     eos_ids: tuple[int, ...]
@@ -72,10 +81,12 @@ class _KnownIds:
 _LLADA_IDS = _KnownIds(range(126349, 126465), mask=126336, eos=126081, turn_end=126348, bos=126080)
 _DREAM_IDS = _KnownIds(range(151667, 152065), mask=151666, eos=151643, turn_end=151645, bos=None)
 
-# field -> (values we compute the same result for, in words). Absent and null are always fine.
-_Supported = Mapping[str, tuple[tuple[object, ...], str]]
+_Spec = TypeVar("_Spec", bound=NetworkSpec)
 
-_COMMON_SUPPORT: _Supported = {
+# field -> (values we compute the same result for, in words). Absent and null are always fine.
+Supported = Mapping[str, tuple[tuple[object, ...], str]]
+
+COMMON_SUPPORT: Supported = {
     "quantization_config": ((), "unquantised float weights"),
     "num_experts": ((0, 1), "dense models only"),
     "num_local_experts": ((0, 1), "dense models only"),
@@ -83,7 +94,7 @@ _COMMON_SUPPORT: _Supported = {
     "moe_num_experts": ((0, 1), "dense models only"),
 }
 
-_LLADA_SUPPORT: _Supported = {
+_LLADA_SUPPORT: Supported = {
     "block_type": (("llama",), "llama"),
     "block_group_size": ((1,), "1"),
     "layer_norm_type": (("rms",), "rms"),
@@ -100,7 +111,7 @@ _LLADA_SUPPORT: _Supported = {
     "clip_qkv": ((), "null"),
 }
 
-_DREAM_SUPPORT: _Supported = {
+_DREAM_SUPPORT: Supported = {
     "hidden_act": (("silu",), "silu"),
     "use_sliding_window": ((False,), "false (full attention)"),
     "use_qk_norm": ((False,), "false (no Q/K norm)"),
@@ -120,7 +131,7 @@ def read_spec(config: Mapping[str, Any], generation_config: Mapping[str, Any]) -
 
 
 def _read_llada(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
-    _require(fields, _LLADA_SUPPORT, _COMMON_SUPPORT)
+    require(fields, _LLADA_SUPPORT, COMMON_SUPPORT)
     hidden_size, n_heads = fields.count("d_model"), fields.count("n_heads")
     vocab_size = fields.count("vocab_size")
     ids = _read_ids(fields, generation, vocab_size, _LLADA_IDS)
@@ -146,11 +157,11 @@ def _read_llada(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         schedule="linear",
         **ids,
     )
-    return _checked(spec, fields, heads="n_heads", kv_heads="n_kv_heads", hidden="d_model")
+    return checked(spec, fields, heads="n_heads", kv_heads="n_kv_heads", hidden="d_model")
 
 
 def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
-    _require(fields, _DREAM_SUPPORT, _COMMON_SUPPORT)
+    require(fields, _DREAM_SUPPORT, COMMON_SUPPORT)
     hidden_size, n_heads = fields.count("hidden_size"), fields.count("num_attention_heads")
     vocab_size = fields.count("vocab_size")
     ids = _read_ids(fields, generation, vocab_size, _DREAM_IDS)
@@ -164,7 +175,7 @@ def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         n_kv_heads=fields.count("num_key_value_heads", n_heads),
         head_dim=fields.count("head_dim", max(1, hidden_size // n_heads)),
         intermediate_size=fields.count("intermediate_size"),
-        rope_theta=_rope_theta(fields),
+        rope_theta=rope_theta(fields),
         norm_eps=fields.number("rms_norm_eps", 1e-6),
         max_position=fields.count("max_position_embeddings"),
         qkv_bias=True,
@@ -174,7 +185,7 @@ def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         schedule="dream",
         **ids,
     )
-    return _checked(
+    return checked(
         spec,
         fields,
         heads="num_attention_heads",
@@ -183,7 +194,7 @@ def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
     )
 
 
-_READERS: Mapping[Family, Callable[[ConfigFields, ConfigFields], ModelSpec]] = {
+_READERS: Mapping[str, Callable[[ConfigFields, ConfigFields], ModelSpec]] = {
     "llada": _read_llada,
     "dream": _read_dream,
 }
@@ -210,7 +221,8 @@ def _family(fields: ConfigFields) -> Family:
     )
 
 
-def _require(fields: ConfigFields, *tables: _Supported) -> None:
+def require(fields: ConfigFields, *tables: Supported) -> None:
+    """Raise CheckpointError for the first option of `tables` that we do not compute."""
     for name, (values, words) in (item for table in tables for item in table.items()):
         value = fields.get(name)
         if value is not None and value not in values:
@@ -246,7 +258,7 @@ def _read_ids(
     }
 
 
-def _rope_theta(fields: ConfigFields) -> float:
+def rope_theta(fields: ConfigFields) -> float:
     """Rotary base of a Qwen2-like configuration, old (`rope_theta`) or new (`rope_parameters`)."""
     for name in ("rope_scaling", "rope_parameters"):
         value = fields.get(name)
@@ -268,9 +280,9 @@ def _mlp_by_ratio(fields: ConfigFields, hidden_size: int) -> int:
     return int(fields.number("mlp_ratio", 4) * hidden_size)
 
 
-def _checked(
-    spec: ModelSpec, fields: ConfigFields, *, heads: str, kv_heads: str, hidden: str | None
-) -> ModelSpec:
+def checked(
+    spec: _Spec, fields: ConfigFields, *, heads: str, kv_heads: str, hidden: str | None
+) -> _Spec:
     """The spec itself when its numbers fit together."""
     if hidden is not None and spec.hidden_size % spec.n_heads:
         raise fields.error(

@@ -10,7 +10,7 @@ from dfastllm.models.checkpoint import directory_spec
 from dfastllm.models.config_fields import read_json
 from dfastllm.models.generation_defaults import GenerationDefaults, read_generation_defaults
 from dfastllm.models.loader import _check, _read_headers, _weight_files
-from dfastllm.models.spec import ModelSpec
+from dfastllm.models.spec import ModelSpec, NetworkSpec
 from dfastllm.models.weights import weight_map
 
 
@@ -51,6 +51,6 @@ def summarise(directory: Path) -> ModelSummary:
     )
 
 
-def kv_bytes_per_token(spec: ModelSpec, dtype: torch.dtype) -> int:
+def kv_bytes_per_token(spec: NetworkSpec, dtype: torch.dtype) -> int:
     """Keys and values of one position over all layers."""
     return 2 * spec.n_layers * spec.n_kv_heads * spec.head_dim * dtype.itemsize

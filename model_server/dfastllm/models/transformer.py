@@ -1,19 +1,23 @@
-"""The transformer of both families: pre-norm, RMSNorm, rotary positions, SwiGLU, full attention.
+"""The transformer of all families: pre-norm, RMSNorm, rotary positions, SwiGLU.
 
-LLaDA and Dream differ in data only: q/k/v biases, grouped K/V heads, a tied head, the rotary base
-(see `spec.py`); Dream's one-position shift is the engine's concern. The module knows neither
-requests nor decoding: packed tokens in, logits of the rows asked for out.
+LLaDA, Dream, Llama and Qwen2 differ in data only: q/k/v biases, grouped K/V heads, a tied head, the
+rotary base (see `spec.py`). The batch says what is read causally; the shift of Dream and of causal
+models is the engine's concern. The module knows neither requests nor decoding: packed tokens in,
+logits of the rows asked for out.
 """
 
-from typing import cast
+from typing import Generic, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
+from typing_extensions import TypeVar  # with a default, which Python has from 3.13
 
 from dfastllm.cache.pool import KVPool
 from dfastllm.models.batch import AttentionGroup, ForwardBatch
-from dfastllm.models.spec import ModelSpec
+from dfastllm.models.spec import ModelSpec, NetworkSpec
+
+SpecT = TypeVar("SpecT", bound=NetworkSpec, default=ModelSpec, covariant=True)
 
 
 class RMSNorm(nn.Module):
@@ -33,7 +37,7 @@ class RMSNorm(nn.Module):
 class Layer(nn.Module):
     """One block: attention and gated MLP, weights fused as `weights.py` lays them out."""
 
-    def __init__(self, spec: ModelSpec):
+    def __init__(self, spec: NetworkSpec):
         super().__init__()
         self.n_heads, self.n_kv_heads = spec.n_heads, spec.n_kv_heads
         self.head_dim = spec.head_dim
@@ -66,10 +70,13 @@ class Layer(nn.Module):
         return x + cast(Tensor, self.down(F.silu(gate) * up))
 
 
-class Transformer(nn.Module):
-    """A whole model. Parameters are uninitialised until `loader.load_weights` fills them."""
+class Transformer(nn.Module, Generic[SpecT]):
+    """A whole model, of a diffusion model unless said otherwise.
 
-    def __init__(self, spec: ModelSpec):
+    Parameters are uninitialised until `loader.load_weights` fills them.
+    """
+
+    def __init__(self, spec: SpecT):
         super().__init__()
         self.spec = spec
         self.embed = nn.Embedding(spec.embedding_rows, spec.hidden_size)

@@ -8,7 +8,7 @@ checkpoint that lacks one or brings one that is not listed.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dfastllm.models.spec import Family, ModelSpec
+from dfastllm.models.spec import Family, NetworkSpec
 
 _Sources = Mapping[str, tuple[str, ...]]
 
@@ -29,6 +29,7 @@ _LLADA_LAYER: _Sources = {
     "down.weight": ("ff_out.weight",),
 }
 
+# Llama's names, which Qwen2 and Dream took over.
 _DREAM: _Sources = {
     "embed.weight": ("model.embed_tokens.weight",),
     "norm.weight": ("model.norm.weight",),
@@ -52,6 +53,8 @@ _DREAM_LAYER: _Sources = {
 _FAMILIES: Mapping[Family, tuple[_Sources, str, _Sources]] = {
     "llada": (_LLADA, _LLADA_BLOCK, _LLADA_LAYER),
     "dream": (_DREAM, _DREAM_BLOCK, _DREAM_LAYER),
+    "llama": (_DREAM, _DREAM_BLOCK, _DREAM_LAYER),
+    "qwen2": (_DREAM, _DREAM_BLOCK, _DREAM_LAYER),
 }
 
 
@@ -78,7 +81,7 @@ class WeightMap:
     head_copies: tuple[str, ...] = ()
 
 
-def weight_map(spec: ModelSpec) -> WeightMap:
+def weight_map(spec: NetworkSpec) -> WeightMap:
     """The tensors a checkpoint of this spec must hold, no more and no less."""
     top, block, layer = _FAMILIES[spec.family]
     shapes = _shapes(spec)
@@ -95,7 +98,7 @@ def weight_map(spec: ModelSpec) -> WeightMap:
 
 
 def _expand(
-    spec: ModelSpec, top: _Sources, block: str, layer: _Sources
+    spec: NetworkSpec, top: _Sources, block: str, layer: _Sources
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(prefix, our name, published names) of the whole model, in the order of the forward."""
     yield "", "embed.weight", top["embed.weight"]
@@ -109,7 +112,7 @@ def _expand(
         yield "", "head.weight", top["head.weight"]
 
 
-def _shapes(spec: ModelSpec) -> dict[str, list[tuple[int, ...]]]:
+def _shapes(spec: NetworkSpec) -> dict[str, list[tuple[int, ...]]]:
     """Shapes of the parts each parameter is made of, without the layer's number."""
     hidden, inner = spec.hidden_size, spec.intermediate_size
     q, kv = spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim

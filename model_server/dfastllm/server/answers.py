@@ -156,6 +156,9 @@ def _totals(choices: Sequence[_Choice], record: RequestRecord) -> list[RequestSt
     record.completion_tokens = sum(row.completion_tokens for row in stats)
     record.forward_passes = sum(row.forward_passes for row in stats)
     record.refresh_passes = sum(row.refresh_passes for row in stats)
+    record.verifier_passes = sum(row.verifier_passes for row in stats)
+    record.drafted = sum(row.drafted for row in stats)
+    record.accepted = sum(row.accepted for row in stats)
     record.queue_s = sum(row.queue_s for row in stats)
     record.compute_s = sum(row.compute_s for row in stats)
     reasons = {choice.finish.value for choice in choices if choice.finish is not None}

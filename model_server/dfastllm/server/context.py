@@ -92,6 +92,9 @@ class DecodingLimits:
     max_steps: int = 4096  # denoising steps of one answer under a fixed schedule
     min_threshold: float = 0.0
     max_factor: float = 100.0
+    max_r: float | None = None
+    max_window: int | None = None  # tokens, as is
+    max_lookahead: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class ServerContext:
     names none, the deadline (None: no deadline). `keepalive_s` is the longest silence of a stream
     before a comment line. `default_temperature`, `default_top_p` and `default_top_k` come from the
     model's generation_config, else they are greedy: confidence rules are made for that.
+    `verifies`: there is a verifier, which strategy `apd` needs.
     """
 
     generator: Generator
@@ -138,3 +142,4 @@ class ServerContext:
     timeout_s: float | None = None
     keepalive_s: float = 15.0
     can_infill: bool = True
+    verifies: bool = False

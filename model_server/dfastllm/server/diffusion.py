@@ -1,6 +1,6 @@
 """The `diffusion` object of a request, resolved against the server's defaults and limits."""
 
-from dfastllm.core import DecodingParams, Remasking, StrategyName
+from dfastllm.core import CacheKind, DecodingParams, Remasking, StrategyName
 from dfastllm.errors import InvalidRequest
 from dfastllm.server.context import ServerContext
 from dfastllm.server.parameters import unsupported
@@ -11,6 +11,8 @@ _BELONGS_TO = {
     "remasking": StrategyName.FIXED,
     "threshold": StrategyName.THRESHOLD,
     "factor": StrategyName.FACTOR,
+    "r": StrategyName.APD,
+    "window": StrategyName.APD,
 }
 
 
@@ -19,6 +21,8 @@ def decoding_for(options: DiffusionOptions, max_tokens: int, ctx: ServerContext)
     _check_limits(options, ctx)
     strategy = _strategy(options, ctx)
     defaults = ctx.defaults
+    if strategy is StrategyName.APD:
+        _check_apd(options, ctx)
     block_length = options.block_length or defaults.block_length
     steps = None
     if strategy is StrategyName.FIXED:
@@ -30,8 +34,10 @@ def decoding_for(options: DiffusionOptions, max_tokens: int, ctx: ServerContext)
         threshold=defaults.threshold if options.threshold is None else options.threshold,
         factor=defaults.factor if options.factor is None else options.factor,
         remasking=_remasking(options, strategy, defaults),
-        cache=defaults.cache if options.cache is None else options.cache,
-        lookahead=defaults.lookahead,
+        cache=_cache(options, strategy, defaults),
+        lookahead=defaults.lookahead if options.lookahead is None else options.lookahead,
+        r=defaults.r if options.r is None else options.r,
+        window=defaults.window if options.window is None else options.window,
     )
 
 
@@ -59,6 +65,26 @@ def _strategy(options: DiffusionOptions, ctx: ServerContext) -> StrategyName:
     if strategy not in ctx.limits.strategies:
         raise _bad("strategy", f"'{strategy}' is not allowed on this server")
     return strategy
+
+
+def _check_apd(options: DiffusionOptions, ctx: ServerContext) -> None:
+    """What adaptive parallel decoding needs, and what it has no use for."""
+    if not ctx.verifies:
+        raise _bad("strategy", "'apd' needs a verifier, and this server has none")
+    if options.block_length is not None:
+        raise _bad("block_length", "does not go with the strategy 'apd', which knows no blocks")
+    if options.cache not in (None, CacheKind.NONE):
+        raise _bad("cache", "does not go with the strategy 'apd', whose cache is its 'window'")
+    if options.lookahead == 0:
+        raise _bad("lookahead", "must be at least 1 with the strategy 'apd'")
+
+
+def _cache(
+    options: DiffusionOptions, strategy: StrategyName, defaults: DecodingParams
+) -> CacheKind:
+    if strategy is StrategyName.APD:
+        return CacheKind.NONE
+    return defaults.cache if options.cache is None else options.cache
 
 
 def _steps(
@@ -98,6 +124,10 @@ def _check_limits(options: DiffusionOptions, ctx: ServerContext) -> None:
         raise _bad("threshold", f"must be at least {limits.min_threshold:g}")
     if options.factor is not None and options.factor > limits.max_factor:
         raise _bad("factor", f"must be at most {limits.max_factor:g}")
+    for name in ("r", "window", "lookahead"):
+        asked, most = getattr(options, name), getattr(limits, f"max_{name}")
+        if asked is not None and most is not None and asked > most:
+            raise _bad(name, f"must be at most {most:g}")
     if options.cache is not None and options.cache not in limits.caches:
         raise _bad("cache", f"'{options.cache}' is not allowed on this server")
 

@@ -5,14 +5,15 @@ from collections.abc import Callable
 
 import structlog
 
-from dfastllm.core import DecodingParams
+from dfastllm.core import DecodingParams, StrategyName
 from dfastllm.errors import CheckpointError
 from dfastllm.metrics import EngineMetrics
 from dfastllm.metrics_vllm import describe_model
 from dfastllm.server.context import DecodingLimits, ServerContext
 from dfastllm.server.lifecycle import Loaded
 from dfastllm.server.prompt_log import PromptLog
-from dfastllm.settings import DecodingSection, Settings
+from dfastllm.settings import Settings
+from dfastllm.settings_decoding import DecodingSection
 
 log = structlog.get_logger("dfastllm.loading")
 
@@ -32,7 +33,8 @@ def load(settings: Settings) -> Loaded:
     metrics = EngineMetrics()
     built = build(settings, observer=metrics, progress=_progress())
     metrics.kv_page_bytes = built.engine.kv_page_bytes
-    check_defaults(built.defaults.decoding, settings.decoding)
+    metrics.verifier_page_bytes = built.engine.verifier_page_bytes
+    check_defaults(built.defaults.decoding, settings.decoding, verifies=built.engine.verifies)
     service = EngineService(built.engine, built.tokenizer)
     loaded = time.perf_counter()
     metrics.counting = False
@@ -66,22 +68,33 @@ def load(settings: Settings) -> Loaded:
         max_logprobs=server.max_logprobs,
         timeout_s=settings.engine.request_timeout_s,
         keepalive_s=server.keepalive_s,
+        verifies=built.engine.verifies,
     )
     return Loaded(context, service.close)
 
 
-def check_defaults(defaults: DecodingParams, section: DecodingSection) -> None:
+def check_defaults(
+    defaults: DecodingParams, section: DecodingSection, *, verifies: bool = False
+) -> None:
     """What a request gets when it says nothing must be what a request may ask for.
 
     The settings check themselves; the model's own generation_config.json is checked here. Raises
     CheckpointError.
     """
+    if defaults.strategy is StrategyName.APD and not verifies:
+        raise CheckpointError(
+            "the default strategy is apd, which needs a verifier, and there is none: name one with "
+            "--verifier, or another strategy"
+        )
     allowed = {
         "strategy": defaults.strategy in section.allowed_strategies,
         "cache": defaults.cache in section.allowed_caches,
         "block_length": defaults.block_length <= section.max_block_length,
         "threshold": defaults.threshold >= section.min_threshold,
         "factor": defaults.factor <= section.max_factor,
+        "r": _within(defaults.r, section.max_r),
+        "window": _within(defaults.window, section.max_window),
+        "lookahead": _within(defaults.lookahead, section.max_lookahead),
     }
     for name, fits in allowed.items():
         if not fits:
@@ -89,6 +102,10 @@ def check_defaults(defaults: DecodingParams, section: DecodingSection) -> None:
                 f"the model's default {name} is {getattr(defaults, name)}, which the limits in "
                 f"section decoding forbid; set {name} there"
             )
+
+
+def _within(value: float | None, most: float | None) -> bool:
+    return value is None or most is None or value <= most
 
 
 def limits_of(section: DecodingSection) -> DecodingLimits:
@@ -99,6 +116,9 @@ def limits_of(section: DecodingSection) -> DecodingLimits:
         max_steps=section.max_steps,
         min_threshold=section.min_threshold,
         max_factor=section.max_factor,
+        max_r=section.max_r,
+        max_window=section.max_window,
+        max_lookahead=section.max_lookahead,
     )
 
 

@@ -124,6 +124,9 @@ def _note(record: RequestRecord, chunk: Chunk) -> None:
         return
     record.forward_passes += stats.forward_passes
     record.refresh_passes += stats.refresh_passes
+    record.verifier_passes += stats.verifier_passes
+    record.drafted += stats.drafted
+    record.accepted += stats.accepted
     record.queue_s += stats.queue_s
     record.compute_s += stats.compute_s
     record.finish_reason = reason.value if record.finish_reason in (None, reason) else "mixed"

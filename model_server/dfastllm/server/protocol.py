@@ -47,6 +47,9 @@ class DiffusionOptions(_Strict):
     factor: float | None = Field(default=None, gt=0, le=100)
     cache: _Cache | None = None
     remasking: _Remasking | None = None
+    r: float | None = Field(default=None, ge=0, le=1)
+    window: Int | None = Field(default=None, ge=0, le=_INT32)
+    lookahead: Int | None = Field(default=None, ge=0, le=_INT32)
     timeout_s: float | None = Field(default=None, gt=0)
     stream_canvas: bool = False
     cfg_scale: float = 0.0

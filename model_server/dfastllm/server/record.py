@@ -39,6 +39,9 @@ class RequestRecord:
     completion_tokens: int = 0
     forward_passes: int = 0
     refresh_passes: int = 0
+    verifier_passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
     queue_s: float = 0.0
     compute_s: float = 0.0
     ttft_s: float | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from dfastllm import __version__
-from dfastllm.core import CanvasState, RequestStats
+from dfastllm.core import CanvasState, RequestStats, StrategyName
 from dfastllm.server.context import ServerContext
 from dfastllm.server.translate import Job
 
@@ -58,6 +58,9 @@ class DiffusionReport(TypedDict):
     forward_passes: int
     refresh_passes: int
     tokens_per_forward: float
+    verifier_passes: NotRequired[int]
+    drafted: NotRequired[int]
+    accepted: NotRequired[int]
     queue_s: float
     compute_s: float
 
@@ -151,7 +154,7 @@ def usage(job: Job, stats: Sequence[RequestStats]) -> Usage:
 def diffusion_report(job: Job, stats: Sequence[RequestStats]) -> DiffusionReport:
     forward_passes = sum(row.forward_passes for row in stats)
     tokens = sum(row.completion_tokens for row in stats)
-    return {
+    report: DiffusionReport = {
         "strategy": job.requests[0].decoding.strategy.value,
         "forward_passes": forward_passes,
         "refresh_passes": sum(row.refresh_passes for row in stats),
@@ -159,6 +162,11 @@ def diffusion_report(job: Job, stats: Sequence[RequestStats]) -> DiffusionReport
         "queue_s": round(sum(row.queue_s for row in stats), 6),
         "compute_s": round(sum(row.compute_s for row in stats), 6),
     }
+    if job.requests[0].decoding.strategy is StrategyName.APD:
+        report["verifier_passes"] = sum(row.verifier_passes for row in stats)
+        report["drafted"] = sum(row.drafted for row in stats)
+        report["accepted"] = sum(row.accepted for row in stats)
+    return report
 
 
 def canvas_report(index: int, canvas: CanvasState) -> dict[str, Any]:

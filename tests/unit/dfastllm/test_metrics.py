@@ -1,4 +1,5 @@
 import timeit
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -74,6 +75,25 @@ def test_load_and_memory_are_shown(board: Board) -> None:
     assert board.vllm("num_requests_running") == 3
     assert board.vllm("num_requests_waiting") == 4
     assert board.vllm("kv_cache_usage_perc") == 0.25
+
+
+def test_a_verifier_has_counts_and_memory_of_its_own(board: Board) -> None:
+    board.engine.verifier_page_bytes = 10
+    board.engine.verified(0.25, forwards=2, fed_tokens=40)
+    board.engine.finished(replace(STATS, verifier_passes=9, drafted=80, accepted=20), "stop")
+    board.engine.set_verifier_kv(3, 20)
+    board.engine.set_kv(5, 20)
+    assert board("dfastllm_verifier_forwards_total") == 2
+    assert board("dfastllm_verifier_seconds_sum") == 0.25
+    assert board("dfastllm_verifier_fed_tokens_total") == 40
+    assert board("dfastllm_drafted_tokens_total") == 80
+    assert board("dfastllm_accepted_tokens_total") == 20
+    assert board("dfastllm_verifier_kv_pages_used") == 3
+    assert board("dfastllm_kv_bytes_used") == 530
+    assert board("dfastllm_kv_bytes_total") == 2200
+    board.engine.counting = False
+    board.engine.verified(0.25, forwards=2, fed_tokens=40)
+    assert board("dfastllm_verifier_forwards_total") == 2
 
 
 def test_times_have_the_names_of_vllm_beside_ours(board: Board) -> None:

@@ -137,7 +137,7 @@ def test_a_pod_listens_to_the_outside_unless_told_otherwise() -> None:
     [
         ({"port": "abc"}, "server.port = 'abc' (from flag --port): Input should be a valid int"),
         ({"port": "70000"}, "less than or equal to 65535"),
-        ({"strategy": "best"}, "Input should be 'fixed', 'threshold' or 'factor'"),
+        ({"strategy": "best"}, "Input should be 'fixed', 'threshold', 'factor' or 'apd'"),
         ({"request_rate": "many"}, "'many' is not a rate; write COUNT/PERIOD"),
         ({"trusted_proxies": "10.0.0.0/8,x"}, "server.trusted_proxies = 'x' (from flag"),
         ({"tls_cert": "a.pem"}, "server: tls_cert and tls_key belong together"),

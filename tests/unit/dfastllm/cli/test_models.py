@@ -17,6 +17,15 @@ def test_the_list_names_what_ships():
     assert json.loads(models("list", "--json").stdout) == models("list").stdout.split()
 
 
+def test_preparing_says_where_each_built_in_is(tmp_path: Path):
+    done = models("prepare", "builtin:tiny", "--into", str(tmp_path / "store"))
+    name, path = done.stdout.split()
+    assert (name, Path(path).name) == ("builtin:tiny", "tiny")
+    assert (tmp_path / "store").is_dir()
+    failed = models("prepare", "nothing", "--into", str(tmp_path))
+    assert (failed.exit_code, "there is no built-in model 'nothing'" in failed.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("family", ["llada", "dream"])
 def test_a_checkpoint_is_described_from_its_headers(family: str):
     report = json.loads(models("inspect", str(VECTORS / f"{family}-tiny"), "--json").stdout)

@@ -88,10 +88,11 @@ def test_entropy_and_margin_of_a_known_distribution() -> None:
 def test_filters_keep_the_smallest_nucleus_of_the_best_k(values, top_p, top_k, temperature) -> None:
     logits = torch.tensor([values])
     kept = filter_logits(logits, draw(1, temperature, top_p, top_k))[0] > float("-inf")
-    order = (logits[0] / temperature).sort(descending=True, stable=True).indices
+    level = (logits[0] - logits.max()) / temperature
+    order = level.sort(descending=True, stable=True).indices
     limit = top_k if 0 < top_k < len(values) else len(values)
     best = order[:limit]
-    probability = (logits[0] / temperature)[best].softmax(-1)
+    probability = level[best].softmax(-1)
     mass = torch.cat([torch.zeros(1), probability.cumsum(-1)[:-1]])
     expected = torch.zeros(len(values), dtype=torch.bool)
     clear = (mass - top_p).abs() > 1e-5  # at the very edge rounding decides
@@ -137,3 +138,31 @@ def test_uniforms_are_uniform(seed: int) -> None:
     assert draws.max() < 1
     counts, _ = np.histogram(draws, bins=50, range=(0, 1))
     assert chi_square(counts, np.full(50, 2000.0)) < 104  # p = 0.00001 at 49 degrees
+
+
+@pytest.mark.parametrize("kind", ["peaked", "flat", "ties", "equal", "hole"])
+@pytest.mark.parametrize(
+    ("top_p", "top_k"), [(0.9, 0), (0.2, 0), (0.9, 50), (1.0, 1500), (0.999, 0)]
+)
+def test_filters_of_a_large_vocabulary_are_those_of_the_whole_sorted(
+    kind: str, top_p: float, top_k: int
+) -> None:
+    torch.manual_seed(4)
+    logits = torch.randn(3, 5000) * (0.01 if kind == "flat" else 4.0)
+    if kind == "ties":
+        logits = logits.round()
+    if kind == "equal":
+        logits = torch.zeros_like(logits)
+    if kind == "hole":
+        logits[:, ::2] = float("-inf")
+    found = filter_logits(logits.clone(), draw(3, 0.8, top_p, top_k)) > float("-inf")
+    for row, kept in zip(logits, found, strict=True):
+        order = row.sort(descending=True, stable=True).indices
+        limit = top_k or len(row)
+        level = ((row - row.max()) / 0.8)[order[:limit]].double()
+        mass = level.softmax(-1).cumsum(-1) - level.softmax(-1)
+        n = int(kept.sum())
+        assert kept[order[:n]].all()  # the best, ties by their place
+        assert not kept[order[limit:]].any()
+        assert n == 1 or mass[n - 1] < top_p + 1e-5
+        assert n == len(level) or mass[n] > top_p - 1e-5 or level[n] == float("-inf")

@@ -1,5 +1,7 @@
 """What one row gets: lengths, ends, masks, counts, whatever the rule, block and cache."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,6 +30,8 @@ decodings = st.builds(
     remasking=st.sampled_from(Remasking),
     cache=st.sampled_from(CacheKind),
     lookahead=st.sampled_from([None, 0, 5, 32]),
+    r=st.sampled_from([0.0, 0.3, 0.8, 1.0]),
+    window=st.sampled_from([None, 0, 3, 200]),
 )
 samplings = st.builds(
     SamplingParams,
@@ -50,7 +54,9 @@ samplings = st.builds(
 def test_every_answer_is_whole_and_counted(
     decoding, sampling, max_tokens, ignore_eos, suffix, seed
 ) -> None:
-    engine = make_engine(pseudo_random(seed))
+    if decoding.strategy is StrategyName.APD:
+        decoding = replace(decoding, cache=CacheKind.NONE)
+    engine = make_engine(pseudo_random(seed), verifier=pseudo_random(seed + 1))
     request = Request(
         "r",
         PROMPT,
@@ -78,6 +84,8 @@ def test_every_answer_is_whole_and_counted(
         assert len(ids) <= max_tokens
     assert engine.load == (0, 0)
     assert engine._runner.pool.used_pages == 0
+    assert engine._verifier is not None
+    assert engine._verifier.pool.used_pages == 0
 
 
 @pytest.mark.parametrize("block_length", [1, 4, 7, 32, 100])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfastllm.models.device import keep_memory, usable_cores, use_threads
+from dfastllm.models.device import cpu_dtype, keep_memory, usable_cores, use_threads
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -42,3 +42,22 @@ def test_the_setting_wins() -> None:
 
 def test_the_allocator_of_glibc_takes_both_settings() -> None:
     assert keep_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+@pytest.mark.parametrize(
+    ("stored", "flags", "dtype"),
+    [
+        (torch.bfloat16, "flags : fpu avx2 avx512_bf16 sse", "bfloat16"),
+        (torch.bfloat16, "flags : fpu amx_bf16 amx_tile", "bfloat16"),
+        (torch.bfloat16, "Features : fp asimd bf16 i8mm", "bfloat16"),
+        (torch.bfloat16, "flags : fpu avx2", "float32"),
+        (torch.float16, "flags : fpu avx512_bf16", "float32"),
+        (torch.float32, "flags : fpu avx512_bf16", "float32"),
+    ],
+)
+def test_bfloat16_is_for_weights_stored_so_and_processors_that_have_it(
+    tmp_path: Path, stored: torch.dtype, flags: str, dtype: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+    assert cpu_dtype(stored, tmp_path / "cpuinfo") == dtype
+    assert cpu_dtype(stored, tmp_path / "none") == "float32"

@@ -39,15 +39,19 @@ def offline_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_built_in_is_found_by_either_spelling(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "small").mkdir()
-    (tmp_path / "__pycache__").mkdir()
+    for folder in ("small", "unfinished", "__pycache__"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text("{}")
+    (tmp_path / "small" / "model.safetensors").touch()
     monkeypatch.setattr(source, "_BUILTIN_ROOT", tmp_path)
     assert builtin_names() == ["small"]
     found = resolve_model(name)
     assert (found.directory, found.name) == (tmp_path / "small", "small")
 
 
-@pytest.mark.parametrize("name", ["builtin:nothing", "builtin:../models", "builtin:"])
+@pytest.mark.parametrize(
+    "name", ["builtin:nothing", "builtin:../models", "builtin:", "builtin:tiny-base"]
+)
 def test_an_unknown_built_in_lists_the_known(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "builtin_names", lambda: ["large", "tiny"])
     with pytest.raises(CheckpointError, match="there are: large, tiny"):

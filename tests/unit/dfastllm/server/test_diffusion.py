@@ -112,6 +112,75 @@ def test_the_server_sets_limits(options: dict[str, Any], limits: dict[str, Any])
     assert ask(options, limits=replace(DecodingLimits(), **limits)).status_code == 400
 
 
+def test_adaptive_parallel_decoding_takes_its_weight_window_and_look_ahead() -> None:
+    options = {"strategy": "apd", "r": 0.25, "window": 16, "lookahead": 64, "cache": "none"}
+    assert decoding(options, verifies=True) == DecodingParams(
+        strategy=StrategyName.APD, r=0.25, window=16, lookahead=64
+    )
+    assert decoding({"r": 1}, verifies=True).strategy is StrategyName.APD
+    assert decoding({"window": 0}, verifies=True).strategy is StrategyName.APD
+
+
+def test_defaults_of_the_server_hold_beside_apd_but_for_its_cache() -> None:
+    defaults = DecodingParams(cache=CacheKind.DUAL, lookahead=32, r=0.7, window=8)
+    assert decoding({"strategy": "apd"}, defaults=defaults, verifies=True) == replace(
+        defaults, strategy=StrategyName.APD, cache=CacheKind.NONE
+    )
+
+
+def test_the_look_ahead_is_any_rules() -> None:
+    assert decoding({"lookahead": 0}) == DecodingParams(lookahead=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"strategy": "apd", "threshold": 0.9}, "threshold"),
+        ({"strategy": "apd", "factor": 1}, "factor"),
+        ({"strategy": "apd", "steps": 64}, "steps"),
+        ({"strategy": "apd", "remasking": "entropy"}, "remasking"),
+        ({"strategy": "apd", "block_length": 32}, "block_length"),
+        ({"strategy": "apd", "cache": "prefix"}, "cache"),
+        ({"strategy": "apd", "cache": "dual"}, "cache"),
+        ({"strategy": "apd", "lookahead": 0}, "lookahead"),
+        ({"strategy": "apd", "r": 1.1}, "r"),
+        ({"strategy": "apd", "r": -0.1}, "r"),
+        ({"strategy": "apd", "r": "0.5"}, "r"),
+        ({"strategy": "apd", "window": -1}, "window"),
+        ({"strategy": "apd", "window": 1.5}, "window"),
+        ({"strategy": "fixed", "r": 0.5}, "r"),
+        ({"strategy": "threshold", "window": 4}, "window"),
+        ({"threshold": 0.9, "r": 0.5}, "r"),
+    ],
+)
+def test_what_does_not_go_with_apd_is_named(options: dict[str, Any], param: str) -> None:
+    response = ask(options, verifies=True)
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == f"diffusion.{param}"
+
+
+@pytest.mark.parametrize("options", [{"strategy": "apd"}, {"r": 0.5}, {"window": 4}])
+def test_apd_without_a_verifier_is_refused_and_never_another_rule(options: dict[str, Any]) -> None:
+    response = ask(options)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "diffusion.strategy"
+    assert "verifier" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ({"r": 0.9}, {"max_r": 0.8}),
+        ({"window": 17}, {"max_window": 16}),
+        ({"lookahead": 65}, {"max_lookahead": 64}),
+        ({"strategy": "apd"}, {"strategies": (StrategyName.THRESHOLD,)}),
+    ],
+)
+def test_the_server_sets_limits_of_apd(options: dict[str, Any], limits: dict[str, Any]) -> None:
+    limited = replace(DecodingLimits(), **limits)
+    assert ask(options, limits=limited, verifies=True).status_code == 400
+
+
 def test_default_steps_are_fitted_to_the_answer() -> None:
     few = DecodingParams(strategy=StrategyName.FIXED, steps=1)
     assert decoding({}, defaults=few).steps == 2

@@ -67,7 +67,8 @@ def test_answers_match_their_schema(path: str, body: dict[str, Any]) -> None:
 @schema.parametrize()
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 def test_schemathesis_finds_no_breach(case: Any) -> None:
-    if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
+    name = case.body.get("model") if isinstance(case.body, dict) else None
+    if isinstance(name, str) and len(name) <= 512:  # a longer one breaks the schema, on purpose
         case.body["model"] = "tiny"  # or every request would end at 404
     response = case.call()
     case.validate_response(response, checks=CHECKS.get_by_names(CHECKED))

@@ -1,0 +1,172 @@
+"""Quality by decoding rule: `python -m benchmarks.quality --model builtin:tiny --preset small`.
+
+Every rule of a grid answers every suite. Raw results go to `results/quality/NAME.json`, tables to
+`NAME.md` beside it. A run that was stopped goes on with `--resume`: rules that are done are kept.
+`--model` is a built-in, a directory or a hub id; `http://...` a server (its key in OPENAI_API_KEY);
+`causal:NAME` a causal model, a token at a time (`causal:builtin:smol-base`, or a directory).
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.quality_base import CausalBase
+from benchmarks.quality_measures import measure
+from benchmarks.quality_partners import Answer, Offline, Partner, Served
+from benchmarks.quality_plots import plot
+from benchmarks.quality_rules import DEFAULT, GRIDS, Rule, rules_of
+from benchmarks.quality_suites import MAX_TOKENS, Question, Suite, load_suite
+from benchmarks.quality_tables import tables
+from benchmarks.report import RESULTS, Report
+from dfastllm.errors import InvalidRequest
+
+CAUSAL = "causal:"
+SMALL_MODEL = "builtin:tiny"
+COUNTS = {"ci": 20, "small": 40, "cache": 200, "full": 300}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who is asked what, and who judges it."""
+
+    partner: Partner
+    suites: Mapping[Suite, Sequence[Question]]
+    base: CausalBase | None = None
+    texts: bool = True
+
+    def of_rule(self, rule: Rule) -> dict[str, Any]:
+        """Answer every suite by one rule."""
+        found: dict[str, Any] = {"cache": rule.cache, "options": dict(rule.options)}
+        try:
+            for suite, questions in self.suites.items():
+                found[suite] = self._of_suite(suite, questions, rule)
+        except InvalidRequest as error:
+            return {"refused": str(error)}
+        return found
+
+    def _of_suite(self, suite: Suite, questions: Sequence[Question], rule: Rule) -> dict[str, Any]:
+        began = time.perf_counter()
+        answers = self.partner.answer(questions, rule, MAX_TOKENS[suite])
+        seconds = time.perf_counter() - began
+        judged = self.base is not None and suite is Suite.EVERYDAY
+        nll = self.base.nll(questions, answers) if judged and self.base else None
+        row = measure(questions, answers, seconds, nll)
+        row["kinds"] = _by_kind(questions, answers)
+        if self.texts:
+            row["texts"] = [answer.text for answer in answers]
+        return row
+
+
+def _by_kind(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, Any]:
+    """For each kind its questions, right answers, tokens and forwards."""
+    kinds: dict[str, dict[str, int]] = {}
+    for question, answer in zip(questions, answers, strict=True):
+        row = kinds.setdefault(
+            question.kind, dict.fromkeys(("n", "right", "tokens", "forwards"), 0)
+        )
+        row["n"] += 1
+        row["right"] += question.judge is not None and question.judge(answer.text)
+        row["tokens"] += answer.tokens
+        row["forwards"] += answer.forwards
+    return kinds
+
+
+def open_partner(options: argparse.Namespace) -> Partner:
+    model: str = options.model
+    if model.startswith(CAUSAL):
+        name = model.removeprefix(CAUSAL)
+        return CausalBase(name, device=options.device or "cpu", rows=options.rows)
+    if model.startswith(("http://", "https://")):
+        return Served(model, rows=options.rows, api_key=os.environ.get("OPENAI_API_KEY", ""))
+    more = {"verifier": options.verifier} if options.verifier else {}
+    return Offline(model, rows=options.rows, num_threads=options.threads, device=options.device,
+                   dtype=options.dtype, **more)  # fmt: skip
+
+
+def suites_of(options: argparse.Namespace) -> dict[Suite, list[Question]]:
+    """The suites asked for; the small model is asked only what it was made for."""
+    small = (options.tasks or ("small" if options.model == SMALL_MODEL else "wide")) == "small"
+    names = options.suites or ([Suite.ONE, Suite.MANY] if small else list(Suite))
+    count = options.count or COUNTS[options.preset]
+    return {Suite(name): load_suite(Suite(name), count, wide=not small) for name in names}
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=SMALL_MODEL)
+    parser.add_argument("--preset", choices=GRIDS, default="small")
+    parser.add_argument("--suites", nargs="+", choices=list(Suite))
+    parser.add_argument("--tasks", choices=("small", "wide"), help="whose exact tasks are asked")
+    parser.add_argument("--rules", nargs="+", help="of the full grid, by name, in place of a grid")
+    parser.add_argument("--count", type=int, help="questions a suite")
+    parser.add_argument("--rows", type=int, default=8, help="answers computed side by side")
+    parser.add_argument("--base", help="causal model that judges everyday answers")
+    parser.add_argument("--verifier", help="of a model that brings none of its own")
+    parser.add_argument("--threads", type=int, help="compute threads")
+    parser.add_argument("--device", choices=("cpu", "cuda"))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--name", help="of the results; the model's and the preset's if left out")
+    parser.add_argument("--out", type=Path, default=RESULTS / "quality", help="folder of results")
+    parser.add_argument("--resume", action="store_true", help="keep the rules that are done")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no rule after so long")
+    parser.add_argument("--no-texts", dest="texts", action="store_false", help="figures only")
+    parser.add_argument("--plot", action="store_true", help="write NAME.svg (needs matplotlib)")
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    options = arguments()
+    began = time.monotonic()
+    name = options.name or f"{_slug(options.model)}-{options.preset}"
+    path = options.out / f"{name}.json"
+    kept = json.loads(path.read_text())["results"] if options.resume and path.exists() else {}
+    rules = rules_of(options.preset, options.rules)
+    if options.model.startswith(CAUSAL):
+        rules = [DEFAULT]
+    base = CausalBase(options.base, device=options.device or "cpu") if options.base else None
+    run = Run(open_partner(options), suites_of(options), base, options.texts)
+    parameters = {key: value for key, value in vars(options).items() if key not in _OF_ONE_CALL}
+    report = Report(name, **parameters, gpu=_gpu(options.device))
+    results: dict[str, Any] = dict(kept)
+    for rule in rules:
+        if rule.name in results or time.monotonic() - began > 60 * options.minutes:
+            continue
+        results[rule.name] = run.of_rule(rule)
+        report.write(results=results, folder=options.out)
+        print(rule.name, json.dumps(_brief(results[rule.name])), flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".md").write_text(tables(results))
+    if options.plot:
+        plot(results, path.with_suffix(".svg"), f"{options.model}, {options.preset}")
+    print(tables(results), path, sep="\n")
+
+
+_OF_ONE_CALL = ("out", "resume", "minutes", "plot", "name")
+
+
+def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
+    """One line on a rule while the others are still to come."""
+    keys = ("score", "nll", "tokens_per_forward", "tokens_per_s")
+    rows = {suite: found[suite] for suite in Suite if suite in found}
+    brief = {str(s): {k: row[k] for k in keys if k in row} for s, row in rows.items()}
+    return brief or {"refused": found.get("refused", "")}
+
+
+def _gpu(device: str | None) -> str | None:
+    wanted = device == "cuda" or (device is None and torch.cuda.is_available())
+    return torch.cuda.get_device_name() if wanted else None
+
+
+def _slug(model: str) -> str:
+    return model.removeprefix(CAUSAL).removeprefix("builtin:").replace("://", "-").replace("/", "-")
+
+
+if __name__ == "__main__":
+    main()

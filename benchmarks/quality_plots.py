@@ -1,0 +1,76 @@
+"""Curves of a quality run as SVG: quality against tokens per forward and per second.
+
+Needs matplotlib, which nothing else here does: it is imported when a plot is asked for.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality_suites import Suite
+from benchmarks.quality_tables import Results
+
+_COSTS = (("tokens_per_forward", "tokens per forward"), ("tokens_per_s", "tokens per second"))
+_SIZE = (6.4, 4.0)  # inches a panel
+
+
+def plot(results: Results, path: Path, title: str) -> Path:
+    """Write one row of panels a suite; every point is a rule and carries its name."""
+    matplotlib = import_module("matplotlib")
+    matplotlib.use("svg")
+    # The same results give the same file, and text stays text.
+    matplotlib.rcParams.update({"svg.hashsalt": "quality", "svg.fonttype": "none"})
+    plt = import_module("matplotlib.pyplot")
+    suites = [suite for suite in Suite if any(_quality(suite, r) for r in results.values())]
+    size = (_SIZE[0] * len(_COSTS), _SIZE[1] * len(suites))
+    figure, panels = plt.subplots(len(suites), len(_COSTS), figsize=size, squeeze=False)
+    for suite, row in zip(suites, panels, strict=True):
+        for (key, label), axes in zip(_COSTS, row, strict=True):
+            _panel(axes, suite, key, results)
+            axes.set_xlabel(label)
+    figure.suptitle(title)
+    figure.tight_layout()
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return path
+
+
+def _quality(suite: Suite, found: Any) -> str | None:
+    """The name of what the suite measures: right answers, or likelihood under the base."""
+    return next((key for key in ("score", "nll") if key in found.get(suite, {})), None)
+
+
+def _panel(axes: Any, suite: Suite, cost: str, results: Results) -> None:
+    points: list[tuple[float, float, str]] = []
+    for rule, found in results.items():
+        key, row = _quality(suite, found), found.get(suite, {})
+        if key is None or cost not in row:
+            continue
+        low, high = row[f"{key}_interval"]
+        reach = [[max(0.0, row[key] - low)], [max(0.0, high - row[key])]]
+        family = rule.split()[0] if found["cache"] == "none" else "cache"
+        axes.errorbar(row[cost], row[key], yerr=reach, fmt="o", capsize=2, color=_COLORS[family])
+        axes.set_ylabel("NLL per token (less is better)" if key == "nll" else "right, %")
+        points.append((row[key], row[cost], rule))
+    _label(axes, points)
+    axes.set_title(suite)
+    axes.grid(visible=True, alpha=0.3)
+
+
+def _label(axes: Any, points: list[tuple[float, float, str]]) -> None:
+    """Names in a column beside the panel, each tied to its point: points may lie close together."""
+    line = {"arrowstyle": "-", "linewidth": 0.4, "color": "gray"}
+    for at, (quality, cost, rule) in enumerate(sorted(points, reverse=True)):
+        spot = (1.03, 1 - at / max(1, len(points) - 1))
+        axes.annotate(rule, (cost, quality), xytext=spot, textcoords="axes fraction",
+                      fontsize=6, verticalalignment="center", arrowprops=line)  # fmt: skip
+
+
+_COLORS = {
+    "default": "black",
+    "fixed": "tab:gray",
+    "threshold": "tab:blue",
+    "factor": "tab:green",
+    "apd": "tab:red",
+    "cache": "tab:purple",
+}

@@ -1,0 +1,82 @@
+"""The published small model keeps its quality by rule: the CI preset, with floors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import quality
+from benchmarks.quality import COUNTS, Run, arguments, open_partner, suites_of
+from benchmarks.quality_partners import Answer
+from benchmarks.quality_rules import Rule, rules_of
+from benchmarks.quality_suites import Question, Suite
+from dfastllm.errors import InvalidRequest
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    options = arguments(["--preset", "ci", "--threads", "1"])
+    run = Run(open_partner(options), suites_of(options))
+    return {rule.name: run.of_rule(rule) for rule in rules_of("ci")}
+
+
+def test_one_token_a_step_is_right_on_both_kinds_of_tasks(results: dict[str, Any]) -> None:
+    row = results["fixed 1"]
+    assert row["one"]["score"] >= 90
+    assert row["many"]["score"] >= 75
+    assert row["one"]["tokens_per_forward"] == pytest.approx(1, abs=0.02)
+
+
+def test_a_confident_model_writes_many_tokens_a_forward_at_no_loss(results: dict[str, Any]) -> None:
+    row = results["threshold 0.9"]
+    assert row["one"]["score"] >= results["fixed 1"]["one"]["score"] - 5
+    assert row["one"]["tokens_per_forward"] >= 8
+    assert row["many"]["score"] >= 70
+
+
+def test_four_tokens_a_step_ruin_choices_that_must_agree(results: dict[str, Any]) -> None:
+    row = results["fixed 4"]
+    assert row["one"]["score"] >= 90
+    assert row["many"]["score"] <= 40, "the suite must show what parallel decoding costs"
+
+
+def test_answers_end_by_themselves(results: dict[str, Any]) -> None:
+    for row in (results["fixed 1"], results["threshold 0.9"]):
+        assert row["one"]["ended"] >= 95
+        assert row["many"]["ended"] >= 95
+
+
+class Echo:
+    """Answers every question by its rule's name, and knows no caches."""
+
+    def answer(self, questions: list[Question], rule: Rule, max_tokens: int) -> list[Answer]:
+        if rule.cache != "none":
+            raise InvalidRequest("no caches here")
+        return [Answer(rule.name, 2, 1, ended=True)] * len(questions)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quality, "open_partner", lambda options: Echo())
+    flags = ["quality", "--preset", "cache", "--count", "3", "--name", "x", "--resume"]
+    flags += ["--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*flags, "--minutes", "-1"])
+    quality.main()
+    monkeypatch.setattr("sys.argv", flags)
+    quality.main()
+    first = json.loads((tmp_path / "x.json").read_text())
+    assert first["results"]["fixed 1"]["one"]["texts"] == ["fixed 1"] * 3
+    assert first["results"]["fixed 1 dual cache"] == {"refused": "no caches here"}
+    monkeypatch.setattr(Echo, "answer", None)  # nothing is asked again
+    quality.main()
+    assert "fixed 1 dual cache: no caches here" in capsys.readouterr().out
+    assert "**many** (3 questions)" in (tmp_path / "x.md").read_text()
+
+
+def test_the_small_model_is_asked_what_it_was_made_for_and_others_everything() -> None:
+    assert set(suites_of(arguments([]))) == {Suite.ONE, Suite.MANY}
+    every = suites_of(arguments(["--model", "some/folder", "--count", "3"]))
+    assert set(every) == set(Suite)
+    assert COUNTS["small"] == 40

@@ -1,0 +1,110 @@
+"""The commands work together: what one writes, the next reads."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from training.smol import base as smol_base
+from training.smol import (
+    conversations,
+    data,
+    drafter,
+    evaluate,
+    exact,
+    export,
+    prompts,
+    talk,
+    train,
+    vocabulary,
+)
+from training.smol import probe as probe_module
+from training.smol.base import Base
+from training.smol.conversations import Kind
+
+
+@pytest.fixture(autouse=True)
+def small(base: Base, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the small base and single bytes where the commands look for the real ones."""
+    monkeypatch.setattr(smol_base, "locate", lambda path: path)
+    monkeypatch.setattr(smol_base, "read", lambda path: base)
+    for module in (vocabulary, data, train, evaluate):
+        monkeypatch.setattr(module, "load_tokenizer", lambda path: tokenizer, raising=False)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, main: object, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments), "--device", "cpu"])
+    assert callable(main)
+    main()
+
+
+@pytest.fixture
+def talked(tokenizer: Tokenizer, tmp_path: Path) -> Path:
+    """Conversations of the hand-written kind, short enough for single bytes."""
+    rows = []
+    for _, answers in talk.TALK:
+        for question in prompts.ASKED_SHORT:
+            before = vocabulary.chat([(question, "")])
+            ids = tokenizer.encode(f"{before}{answers[0][:40]}<|im_end|>").ids
+            rows.append((ids, len(tokenizer.encode(before).ids), Kind.TALK))
+    conversations.save(conversations.collect(rows), tmp_path / "talked")
+    return tmp_path / "talked"
+
+
+def test_the_base_is_sampled_into_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(monkeypatch, data.main, "--seconds", 0.1, "--rows", 4, "--out", tmp_path / "data")
+    found = conversations.load([tmp_path / "data"])
+    assert Kind.TALK in found.kinds
+    assert (tmp_path / "data.txt").read_text().startswith("<|im_start|>")
+
+
+def test_a_stage_takes_up_the_one_before_and_is_scored_and_shipped(
+    talked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = ("--data", talked, "--tokens-per-step", 512, "--tasks", 40, "--workers", 1,
+              "--evaluated", 6, "--rank", 4, "--steps", 3)  # fmt: skip
+    call(monkeypatch, train.main, "--stage", 1, "--out", tmp_path / "1", *common)
+    call(monkeypatch, train.main, "--stage", 2, "--out", tmp_path / "2",
+         "--resume", tmp_path / "1", *common)  # fmt: skip
+    progress = json.loads((tmp_path / "2" / "progress.json").read_text())
+    assert progress["total_steps"] == 6
+    changed = {
+        name
+        for name, tensor in drafter.read(tmp_path / "1").items()
+        if name.endswith(".up") and tensor.any()
+    }
+    assert len(changed) == 14
+    monkeypatch.setattr(evaluate, "task_questions", lambda each: [])
+    call(monkeypatch, evaluate.main, "--checkpoint", tmp_path / "2", "--out", tmp_path / "r.json",
+         "--everyday", 2, "--facts", 2, "--tasks", 0, "--canvas", 32,
+         "--rules", "k4", "apd_0.5")  # fmt: skip
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert set(report["rules"]) == {"base", "k4", "apd_0.5"}
+    assert len(report["samples"]["k4"]) == 4
+    export.export(tmp_path / "2", tmp_path / "r.json", tmp_path / "shipped")
+    assert (tmp_path / "shipped" / "difference-0.safetensors").exists()
+
+
+def test_variants_are_compared_on_the_same_data(
+    talked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        probe_module, "VARIANTS",
+        (
+            probe_module.Variant("low", 1e-3, rank=4),
+            probe_module.Variant("muon", 1e-3, rank=4, kind="muon", soft=0.0),
+            probe_module.Variant("full", 1e-4, full=True),
+        ),
+    )  # fmt: skip
+    call(monkeypatch, probe_module.main, "--data", talked, "--tokens-per-step", 512, "--tasks", 40,
+         "--workers", 1, "--evaluated", 6, "--steps", 2, "--out", tmp_path / "probe")  # fmt: skip
+    rows = json.loads((tmp_path / "probe" / "probe.json").read_text())
+    assert [row["variant"] for row in rows] == ["low", "muon", "full"]
+    assert all(row["ce_uniform"] > 0 for row in rows)
+
+
+def test_tasks_are_the_same_for_a_seed(tokenizer: Tokenizer) -> None:
+    first, second = (exact.draw(tokenizer, seed=3, count=10, workers=1) for _ in range(2))
+    assert (first.tokens == second.tokens).all()

@@ -1,0 +1,1 @@
+"""Adapts SmolLM2-135M to masked diffusion on conversations that the base itself writes."""

@@ -1,0 +1,76 @@
+"""Tasks that a program can check, as conversations in the base's own tokens."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from random import Random
+
+from tokenizers import Tokenizer
+
+from training.examples import Example, Split, Turn
+from training.smol.conversations import Conversations, Kind, collect, join
+from training.smol.prompts import SYSTEM
+from training.smol.vocabulary import chat
+from training.tasks.wide import WIDE_TASKS, wide_mix
+
+CHUNK = 4_000
+SYSTEM_SHARE = 0.10
+HISTORY_SHARE = 0.08
+
+_tokenizer: list[Tokenizer] = []  # of the process, forked from its parent
+
+
+def render(example: Example) -> str:
+    """Write the conversation up to the point where the assistant speaks."""
+    turns = [(turn.user, turn.assistant) for turn in example.history]
+    return chat([*turns, (example.prompt.strip(), "")], example.system)
+
+
+def in_conversation(rng: Random, example: Example, shares: dict[str, float]) -> Example:
+    """Give some examples a system prompt or earlier turns, which rarely matter for the answer."""
+    system, history = example.system, list(example.history)
+    if not system and rng.random() < SYSTEM_SHARE:
+        system = rng.choice(SYSTEM)
+    if rng.random() < HISTORY_SHARE:
+        name = rng.choices(list(shares), list(shares.values()))[0]
+        earlier = WIDE_TASKS[name].draw(rng, Split.TRAIN)
+        history[:0] = [*earlier.history, Turn(earlier.prompt, earlier.answer)]
+    return Example(
+        example.prompt, example.answer, example.content, example.check, tuple(history), system
+    )
+
+
+def draw_chunk(seed: int, split: Split = Split.TRAIN, count: int = CHUNK) -> Conversations:
+    """Return one chunk of examples; a pure function of the seed."""
+    (tokenizer,) = _tokenizer
+    rng = Random(seed)
+    shares = wide_mix()
+    examples = [
+        in_conversation(rng, WIDE_TASKS[name].draw(rng, split), shares)
+        for name in rng.choices(list(shares), list(shares.values()), k=count)
+    ]
+    prompts = [render(example) for example in examples]
+    whole = [f"{prompt}{example.answer}<|im_end|>"
+             for prompt, example in zip(prompts, examples, strict=True)]  # fmt: skip
+    before = tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
+    after = tokenizer.encode_batch_fast(whole, add_special_tokens=False)
+    return collect(
+        [(full.ids, len(start.ids), Kind.TASK) for start, full in zip(before, after, strict=True)]
+    )
+
+
+def use(tokenizer: Tokenizer) -> None:
+    """Set the tokenizer of this process and those forked from it."""
+    _tokenizer[:] = [tokenizer]
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there is a process per core already
+
+
+def draw(tokenizer: Tokenizer, seed: int, count: int, workers: int) -> Conversations:
+    """Return about `count` training examples, drawn by forked processes (before CUDA starts)."""
+    use(tokenizer)
+    seeds = [seed * 1_000_000 + at for at in range(max(1, -(-count // CHUNK)))]
+    size = min(count, CHUNK)
+    if workers < 2 or len(seeds) == 1:
+        return join([draw_chunk(chunk, count=size) for chunk in seeds])
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        return join(list(pool.map(draw_chunk, seeds)))
