@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[Json, str]] = {
     ),
     "verifier": (
         {"model": {"uri": "hf://a/b", "verifier": {"uri": "hf://a/c"}}},
-        "model.verifier needs adaptive parallel decoding",
+        "model.verifier is not mounted by this version",
     ),
     "strategy not allowed": (
         {**TINY, "decoding": {"strategy": "fixed", "allowedStrategies": ["factor"]}},

@@ -133,8 +133,8 @@ class Model(Struct):
     )
     verifier: Verifier | None = Field(
         default=None,
-        description="Autoregressive model for adaptive parallel decoding. Not supported by this "
-        "version; leave it out.",
+        description="Autoregressive model for adaptive parallel decoding (strategy apd). Not "
+        "mounted by this version; leave it out.",
     )
     size: ModelSize | None = Field(
         default=None,
@@ -202,8 +202,8 @@ class Model(Struct):
         ),
         Rule(
             "!has(self.verifier)",
-            "model.verifier needs adaptive parallel decoding (strategy apd), which the server of "
-            "this version (0.1) does not have; leave it out",
+            "model.verifier is not mounted by this version (0.1), so strategy apd needs a model that "
+            "brings its own; leave it out",
             lambda model: model.verifier is None,
             ".verifier",
         ),
