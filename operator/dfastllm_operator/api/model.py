@@ -202,8 +202,8 @@ class Model(Struct):
         ),
         Rule(
             "!has(self.verifier)",
-            "model.verifier is not mounted by this version (0.1), so strategy apd needs a model that "
-            "brings its own; leave it out",
+            "model.verifier is not mounted by this version (0.1), so strategy apd needs a model "
+            "that brings its own; leave it out",
             lambda model: model.verifier is None,
             ".verifier",
         ),
