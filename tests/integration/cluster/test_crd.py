@@ -127,7 +127,7 @@ def test_the_models_refuse_exactly_what_the_api_server_refuses(rig: Rig, namespa
     [
         ({}, "spec.model: Required value"),
         ({"model": {}}, "spec.model.uri: Required value"),
-        ({**TINY, "decoding": {"strategy": "apd"}}, 'Unsupported value: "apd"'),
+        ({**TINY, "decoding": {"strategy": "magic"}}, 'Unsupported value: "magic"'),
         ({**TINY, "engine": {"quantization": "fp8"}}, 'Unsupported value: "fp8"'),
         ({**TINY, "engine": {"memoryFraction": 0}}, "should be greater than 0"),
         ({**TINY, "startupTimeout": "soon"}, "spec.startupTimeout"),

@@ -58,7 +58,7 @@ MISTAKES: list[Json] = [
         "resources": {"gpu": {"count": 1, "memory": "8Gi"}},
     },
     {"model": {"uri": "ftp://nowhere"}},
-    {"decoding": {"strategy": "apd"}},
+    {"decoding": {"strategy": "magic"}},
 ]
 
 
