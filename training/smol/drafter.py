@@ -1,5 +1,6 @@
 """What is trained: a low-rank difference to the base (or, to compare, all of its matrices)."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from training.smol.vocabulary import MASK
 SHARD_BYTES = 15_500_000
 
 
-class Drafter(nn.Module):
+class Drafter(nn.Module, ABC):
     """Norms and the mask's embedding row are trained as they are; `merged` gives the model."""
 
     matrices: dict[str, Tensor]
@@ -29,13 +30,13 @@ class Drafter(nn.Module):
         self.last_norm = nn.Parameter(base.last_norm.clone())
         self.mask_row = nn.Parameter(base.embedding[MASK].clone())
 
+    @abstractmethod
     def changed(self) -> dict[str, Tensor]:
         """Return the stacks of matrices with the difference applied, in the compute type."""
-        raise NotImplementedError
 
+    @abstractmethod
     def factors(self) -> list[nn.Parameter]:
         """Return the parameters that make up the matrices."""
-        raise NotImplementedError
 
     def rest(self) -> list[nn.Parameter]:
         return [self.norms, self.last_norm, self.mask_row]

@@ -71,8 +71,11 @@ def prepare_builtin(name: str, store: Path | None = None) -> Path:
     Raises CheckpointError for a name that is none, and when the base is not installed.
     """
     folders = {path.name: path for path in _builtin_folders()}
+    described = {path.parent.name: path.parent for path in _BUILTIN_ROOT.glob("*/config.json")}
     for suffix in ("", _VERIFIER, _BASE):
-        folder = folders.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+        # A base needs nothing of ours but its description.
+        known = described if suffix == _BASE else folders
+        folder = known.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
         if folder is None:
             continue
         if "base" in read_json(folder / "config.json"):

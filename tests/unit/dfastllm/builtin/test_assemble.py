@@ -155,6 +155,17 @@ def test_names_of_built_ins_lead_to_it(small: SmallBase, tmp_path: Path) -> None
     assert tokenizer.n_ids == len(vocabulary())
 
 
+def test_a_base_is_there_before_any_difference_is(small: SmallBase, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
+    for file in folder.glob("*.safetensors"):
+        file.unlink()
+    assert resolve_model("builtin:smol-base").directory == prepare_base(folder)
+    assert source.builtin_names() == []
+    for name in ("smol", "smol-verifier", "base", "../smol-base"):
+        with pytest.raises(CheckpointError, match="no built-in model"):
+            resolve_model(f"builtin:{name}")
+
+
 def test_a_shallow_verifier_takes_the_first_layers_only(small: SmallBase, tmp_path: Path) -> None:
     model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
     model_folder(
