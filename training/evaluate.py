@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -54,6 +54,12 @@ def held_out_cases(limit: int) -> list[Case]:
     return cases
 
 
+def all_cases(limit: int) -> list[Case]:
+    """Return what a checkpoint is scored on; with a low limit few of the hand-written prompts."""
+    written = (*foreign_cases(), *newcomer_cases())
+    return [*held_out_cases(limit), *written[:: max(1, 20 // limit)]]
+
+
 def foreign_cases() -> list[Case]:
     """Read prompts that people wrote by hand and no generator knows."""
     lines = FOREIGN_FILE.read_text().splitlines() if FOREIGN_FILE.exists() else []
@@ -76,6 +82,16 @@ def _contains(part: str) -> Checker:
 def answer(
     network: Network, tokenizer: Tokenizer, cases: Sequence[Case], rule: Rule, batch: int
 ) -> list[Decoded]:
+    """Decode all cases by one rule."""
+    return in_batches(tokenizer, cases, batch, lambda prompts: decode(network, prompts, rule))
+
+
+def in_batches(
+    tokenizer: Tokenizer,
+    cases: Sequence[Case],
+    batch: int,
+    decoder: Callable[[list[list[int]]], list[Decoded]],
+) -> list[Decoded]:
     """Decode all cases; batches hold prompts of similar length."""
     texts = [render(case.example) for case in cases]
     encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -84,7 +100,7 @@ def answer(
     found: dict[int, Decoded] = {}
     for first in range(0, len(order), batch):
         part = order[first : first + batch]
-        results = decode(network, [prompts[at] for at in part], rule)
+        results = decoder([prompts[at] for at in part])
         found |= dict(zip(part, results, strict=True))
     return [found[at] for at in range(len(cases))]
 
@@ -142,8 +158,7 @@ def main() -> None:
     # What is scored is what is published: weights rounded to float16, float32 arithmetic.
     network.half().float()
     tokenizer = load()
-    written = (*foreign_cases(), *newcomer_cases())
-    cases = [*held_out_cases(options.limit), *written[:: max(1, 20 // options.limit)]]
+    cases = all_cases(options.limit)
     batch = 512 if options.device.startswith("cuda") else 24
     report: dict[str, object] = {"progress": asdict(progress), "canvas": CANVAS, "block": BLOCK,
                                  "limit": options.limit, "seed": SEED}  # fmt: skip

@@ -48,6 +48,8 @@ def generation_config() -> dict[str, object]:
             "block_length": 32,
             "cache": "none",
             "lookahead": 32,
+            "r": 0.5,
+            "presets": {"fast": {"strategy": "apd"}},
         },
     }
 

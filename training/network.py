@@ -1,4 +1,7 @@
-"""The LLaDA network: a bidirectional pre-norm transformer, parameters named as its checkpoints."""
+"""The LLaDA network: a pre-norm transformer, parameters named as its checkpoints.
+
+It is bidirectional, and causal with a tied head as the verifier.
+"""
 
 from dataclasses import dataclass
 
@@ -20,6 +23,8 @@ class Shape:
     vocabulary: int = SIZE
     theta: float = 10_000.0
     epsilon: float = 1e-5
+    causal: bool = False  # whether a position sees what is left of it only
+    tied: bool = False  # whether the embedding is the head too
 
 
 class Norm(nn.Module):
@@ -48,11 +53,12 @@ class Matrix(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over the whole row, then SwiGLU; `ff_out` is the down projection."""
+    """Attention over the row, then SwiGLU; `ff_out` is the down projection."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads = shape.heads
+        self.causal = shape.causal
         width, hidden = shape.width, shape.hidden
         self.attn_norm = Norm(width, shape.epsilon)
         self.q_proj = Matrix(width, width)
@@ -71,7 +77,7 @@ class Block(nn.Module):
         q = _rotate(self.q_proj(h).view(split).transpose(1, 2), cos, sin)  # [B, H, L, D]
         k = _rotate(self.k_proj(h).view(split).transpose(1, 2), cos, sin)
         v = self.v_proj(h).view(split).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=self.causal)
         x = x + self.attn_out(mixed.transpose(1, 2).reshape(rows, length, width))
         h = self.ff_norm(x)
         out: Tensor = x + self.ff_out(F.silu(self.ff_proj(h)) * self.up_proj(h))
@@ -84,7 +90,8 @@ class _Transformer(nn.Module):
         self.wte = nn.Embedding(shape.vocabulary, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.ln_f = Norm(shape.width, shape.epsilon)
-        self.ff_out = Matrix(shape.width, shape.vocabulary)
+        if not shape.tied:
+            self.ff_out = Matrix(shape.width, shape.vocabulary)
 
 
 class _Model(nn.Module):
@@ -114,14 +121,20 @@ class Network(nn.Module):
                     weight.copy_(torch.randn(weight.shape, generator=generator) * std)
 
     def forward(self, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Return logits [B, L, V]; positions that are not `valid` [B, L] are padding."""
+        """Return logits [B, L, V]; positions that are not `valid` [B, L] are padding.
+
+        A causal network takes no `valid`: what is right of a position never reaches it.
+        """
         parts = self.model.transformer
         x = parts.wte(tokens).to(self.compute)  # [B, L, W]
         cos, sin = self._angles(tokens.shape[1], tokens.device)
         allowed = None if valid is None else valid[:, None, None, :]
         for block in parts.blocks:
             x = block(x, cos, sin, allowed)
-        logits: Tensor = parts.ff_out(parts.ln_f(x))
+        x = parts.ln_f(x)
+        logits: Tensor = (
+            F.linear(x, parts.wte.weight.to(x.dtype)) if self.shape.tied else parts.ff_out(x)
+        )
         return logits
 
     def _angles(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -53,3 +53,5 @@ STAGES: dict[int, Stage] = {
         },
     ),
 }
+
+VERIFIER = Stage(steps=1_473, rate=8e-3)

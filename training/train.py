@@ -16,7 +16,7 @@ from training.chat import BUCKETS
 from training.network import Network
 from training.noise import add_noise, loss_of
 from training.optimiser import Optimiser
-from training.schedule import STAGES
+from training.schedule import STAGES, Stage
 from training.stream import Pool, Stream
 from training.tasks.registry import mix
 
@@ -62,12 +62,14 @@ def parse() -> Options:
 class Trainer:
     """Network, optimiser and log of one stage."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(
+        self, options: Options, stage: Stage | None = None, network: Network | None = None
+    ) -> None:
         self.options = options
-        self.stage = STAGES[options.stage]
+        self.stage = stage or STAGES[options.stage]
         self.device = torch.device(options.device)
         on_gpu = self.device.type == "cuda"
-        self.network = Network()
+        self.network = network or Network()
         self.network.initialise(options.seed)
         self.network.to(self.device)
         self.optimiser = Optimiser(self.network, compiled=on_gpu)
@@ -81,7 +83,7 @@ class Trainer:
             self.loss = torch.compile(loss_of, dynamic=False)
         self.generator = torch.Generator(self.device).manual_seed(options.seed + options.stage)
         options.out.mkdir(parents=True, exist_ok=True)
-        self.log_file = (options.out / "log.jsonl").open("a")
+        self.log_path = options.out / "log.jsonl"
 
     def _resume(self) -> int:
         if self.options.resume is None:
@@ -94,12 +96,21 @@ class Trainer:
     def log(self, **entry: object) -> None:
         line = json.dumps(entry)
         print(line, flush=True)
-        self.log_file.write(line + "\n")
-        self.log_file.flush()
+        with self.log_path.open("a") as file:
+            file.write(line + "\n")
+
+    def lesson(self, tokens: Tensor, starts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the network reads, what it should say, and how much each position counts."""
+        noised = add_noise(tokens, starts, self.generator)
+        return noised.inputs, tokens, noised.weights
+
+    def save(self, progress: checkpoint.Progress) -> None:
+        """Write what a later stage, the scores and the export need."""
+        checkpoint.save(self.options.out, self.network, self.optimiser, progress)
 
     def step(self, tokens: Tensor, starts: Tensor, rate: float) -> Tensor:
-        noised = add_noise(tokens, starts, self.generator)
-        loss = self.loss(self.network(noised.inputs), tokens, noised.weights)
+        inputs, wanted, weights = self.lesson(tokens, starts)
+        loss = self.loss(self.network(inputs), wanted, weights)
         torch.autograd.backward(loss)
         self.optimiser.step(rate)
         return loss.detach()
@@ -123,7 +134,7 @@ class Trainer:
             seconds=round(time.monotonic() - begun, 1),
             device=torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
         )
-        checkpoint.save(options.out, self.network, self.optimiser, progress)
+        self.save(progress)
         self.log(event="saved", steps=steps, seconds=progress.seconds, device=progress.device)
 
     def _loop(

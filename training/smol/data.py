@@ -22,14 +22,14 @@ from training.smol.sampler import GREEDY, Job, Sampler, Written
 from training.smol.vocabulary import END, chat, load_tokenizer, turn
 
 LENGTH = 256
-FACT_SHARE = 0.06
+FACT_SHARE = 0.12
 EVERYDAY_SHARE = 0.30
 OPENER_SHARE = 0.75  # of the rest
 SHORT_SHARE = 0.55  # a hidden system prompt asks for a short answer
 SYSTEM_SHARE = 0.10  # a system prompt stays
 FOLLOW_SHARE = 0.15  # the user asks on
 FOLLOW_WITHIN = 120  # tokens
-TALK_SHARE = 0.025  # of all rows, written by hand
+TALK_SHARE = 0.05  # of all rows, written by hand
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,11 @@ def decode(
             break
         part = x[running]
         first = open_[running].int().argmax(1)  # [R], the first masked place of the canvas
-        states = hidden(model, part, allowed=valid[running][:, None, None])
+        begin = first if rule.ratio is not None else first // BLOCK * BLOCK
+        sees = _sees(valid[running], begin + longest)
+        states = hidden(model, part, allowed=sees)
         if rule.ratio is None:
-            spots = (first // BLOCK * BLOCK)[:, None] + torch.arange(BLOCK, device=device)
+            spots = begin[:, None] + torch.arange(BLOCK, device=device)
             choice, commit = _by_confidence(model, states, part, spots + longest, rule)
         else:
             spots = first.clamp_max(canvas - BLOCK)[:, None] + torch.arange(BLOCK, device=device)
@@ -83,6 +85,16 @@ def decode(
         _text(answer, count)
         for answer, count in zip(x[:, longest:].tolist(), forwards.tolist(), strict=True)
     ]
+
+
+def _sees(valid: Tensor, begin: Tensor) -> Tensor:
+    """Return which place sees which: the block from `begin` on itself, others leftwards."""
+    place = torch.arange(valid.shape[1], device=valid.device)
+    left = place[None, :, None] >= place[None, None]  # a query sees what is left of it
+    block = (place >= begin[:, None]) & (place < begin[:, None] + BLOCK)  # [R, P + C]
+    own = block[:, :, None] & block[:, None]
+    itself = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
+    return (((left | own) & valid[:, None]) | itself)[:, None]
 
 
 def _logits(model: Weights, states: Tensor, spots: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ also serves as the verifier of adaptive parallel decoding.
   rightly, tasks that the programs in `training/` write and check, a few hand-written lines about
   what this model is. No other text.
 - Training: {total_steps:,} steps of {tokens_per_step:,} tokens (filler included), seed {seed},
-  {device}. Cross-entropy of masked held-out text: {ce_uniform} (masked at random), {ce_active} (in
+  {device}. Cross-entropy of masked held-out text: {ce_draft} (masked at random), {ce_active} (in
   the block being decoded, {accuracy_active:.1%} right).
 
 ## Results
@@ -39,7 +39,7 @@ _WEAKNESSES = """
 ## Known weaknesses
 
 A model of this size is often wrong: it invents facts, repeats itself in lists and poems, and
-translates badly. English only; rows of at most 256 tokens were seen in training.
+translates badly. English only; rows of at most 192 tokens were seen in training.
 """
 
 

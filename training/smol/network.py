@@ -123,12 +123,18 @@ def hidden(
     allowed: Tensor | None = None,
     causal: bool = False,
     rule: BlockRule = block,
+    positions: Tensor | None = None,
 ) -> Tensor:
-    """Return the states [B, L, W] before the head; position p - 1 speaks about position p."""
+    """Return the states [B, L, W] before the head; position p - 1 speaks about position p.
+
+    `positions` [B, L] are those of the tokens where they are not 0, 1, 2…
+    """
     x = F.embedding(tokens, weights.embedding)
     x = torch.where((tokens == MASK)[..., None], weights.mask_row.to(x.dtype), x)
     head = weights.layers[0].q.shape[0] // SHAPE.heads
     cos, sin = (table.to(x.dtype) for table in angles(tokens.shape[1], head, tokens.device))
+    if positions is not None:
+        cos, sin = cos[positions][:, None], sin[positions][:, None]  # [B, 1, L, head]
     for layer in weights.layers:
         x = rule(x, layer, cos, sin, allowed, causal)
     return norm(x, weights.last_norm)

@@ -1,5 +1,6 @@
 """Training rows on the device: a few fixed lengths, text and tasks in fixed shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -10,9 +11,8 @@ from torch import Tensor
 from training.smol.conversations import Conversations
 from training.smol.vocabulary import END_OF_TEXT
 
-LENGTHS = (128, 192, 256)
-LONGER_SHARE = 0.12  # of the rows that would fit a shorter length
-CUT_SHARE = 0.02  # too long for their row: the canvas may end before the answer
+LENGTHS = (64, 128, 192)
+ANSWERS = (32, 96, 144)  # most answer positions that a row of each length is trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,18 @@ class Batch:
     texts: int
 
 
-def lay_out(found: Conversations, seed: int, device: torch.device) -> list[Rows]:
-    """Sort conversations into rows of `LENGTHS`, filled up with the end-of-text token."""
-    rng = Random(seed)
+def lay_out(found: Conversations, device: torch.device) -> list[Rows]:
+    """Sort conversations into rows of `LENGTHS`, filled up with the end-of-text token.
+
+    What is longer than the longest is left out.
+    """
     members: list[list[int]] = [[] for _ in LENGTHS]
-    for at, size in enumerate(found.lengths().tolist()):
-        spot = next((i for i, length in enumerate(LENGTHS) if size <= length), len(LENGTHS))
-        luck = rng.random()
-        if luck < LONGER_SHARE and spot + 1 < len(LENGTHS):
-            spot += 1
-        elif luck > 1 - CUT_SHARE and spot and found.starts[at] + 24 <= LENGTHS[spot - 1]:
-            spot -= 1
-        if spot < len(LENGTHS):
-            members[spot].append(at)
+    sizes = found.lengths()
+    for at, (size, start) in enumerate(zip(sizes.tolist(), found.starts.tolist(), strict=True)):
+        for part, length, answer in zip(members, LENGTHS, ANSWERS, strict=True):
+            if size <= length and size - start <= answer:
+                part.append(at)
+                break
     return [_rows(found, part, size, device) for part, size in zip(members, LENGTHS, strict=True)]
 
 
@@ -64,10 +63,22 @@ class Pool:
     """Draws batches; a step's length comes from the shares that the data and the mix give."""
 
     def __init__(
-        self, texts: list[Rows], tasks: list[Rows], task_share: float, tokens: int, seed: int
+        self,
+        texts: list[Rows],
+        tasks: list[Rows],
+        task_share: float,
+        tokens: int,
+        seed: int,
+        sizes: Sequence[int] = LENGTHS,
+        rank: int = 0,
     ) -> None:
+        """`tokens` of a batch count a row of each of `LENGTHS` as one of `sizes`.
+
+        Pools of another `rank` draw other rows of the same lengths.
+        """
         self.texts, self.tasks = texts, tasks
-        self.generator = torch.Generator(texts[0].tokens.device).manual_seed(seed)
+        device = texts[0].tokens.device
+        self.generator = torch.Generator(device).manual_seed(seed + 1_000_003 * rank)
         self.order = Random(seed)
         text = _token_shares(texts)
         task = _token_shares(tasks)
@@ -75,8 +86,8 @@ class Pool:
             (1 - task_share) * a + task_share * b for a, b in zip(text, task, strict=True)
         ]
         self.counts = []  # rows of text and of tasks in a batch of each length
-        for length, share, of_tasks in zip(LENGTHS, self.shares, task, strict=True):
-            rows = max(2, tokens // length)
+        for size, share, of_tasks in zip(sizes, self.shares, task, strict=True):
+            rows = max(2, tokens // size)
             tasked = round(rows * task_share * of_tasks / share) if share else 0
             self.counts.append((rows - tasked, tasked))
 

@@ -17,6 +17,7 @@ from training.smol.network import weights_of
 from training.smol.optimiser import Kind
 from training.smol.pool import Pool
 from training.smol.schedule import STAGES
+from training.smol.streams import SIZES
 from training.smol.train import Material, add_common, build, prepare, recipe_of
 from training.smol.trainer import Trainer
 
@@ -34,14 +35,12 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("r64_adamw_3e-3", 3e-3),
+    Variant("muon_4e-3", 4e-3, kind="muon"),
+    Variant("muon_1e-2", 1e-2, kind="muon"),
+    Variant("muon_2e-3", 2e-3, kind="muon"),
+    Variant("muon_4e-3_hard", 4e-3, kind="muon", soft=0.0),
+    Variant("adamw_2e-3", 2e-3),
     Variant("full_4e-4", 4e-4, full=True),
-    Variant("r64_muon_5e-3", 5e-3, kind="muon"),
-    Variant("r64_adamw_1e-3", 1e-3),
-    Variant("r128_adamw_2e-3", 2e-3, rank=128),
-    Variant("r64_muon_1.5e-2", 1.5e-2, kind="muon"),
-    Variant("r64_adamw_3e-3_hard", 3e-3, soft=0.0),
-    Variant("r64_adamw_8e-3", 8e-3),
 )
 
 
@@ -54,7 +53,7 @@ def attempt(
         material, variant.full, variant.rank, variant.kind, variant.rate, options.seed
     )
     pool = Pool(material.texts, material.tasks, options.task_share, options.tokens_per_step,
-                options.seed)  # fmt: skip
+                options.seed, SIZES)  # fmt: skip
     options.soft = options.soft_given if variant.soft is None else variant.soft
     recipe = recipe_of(options, STAGES[0], options.steps, 0.0, 0)
     teacher = weights_of(material.base, made.compute)
@@ -98,7 +97,7 @@ def main() -> None:
         if options.device == "cuda":
             torch.cuda.empty_cache()
     for row in found:
-        print(f"{row['variant']!s:22} uniform {row['ce_uniform']} active {row['ce_active']} "
+        print(f"{row['variant']!s:22} draft {row['ce_draft']} active {row['ce_active']} "
               f"accuracy {row['accuracy_active']} {row['seconds']} s", flush=True)  # fmt: skip
 
 

@@ -14,11 +14,13 @@ import torch
 from training.smol import base as smol_base
 from training.smol import conversations, drafter, exact
 from training.smol.base import Base
+from training.smol.crew import Crew, join
 from training.smol.drafter import Drafter, Full, LowRank
 from training.smol.network import weights_of
 from training.smol.optimiser import Kind, Optimiser
 from training.smol.pool import Pool, Rows, lay_out
 from training.smol.schedule import STAGES, Stage
+from training.smol.streams import SIZES
 from training.smol.trainer import EVALUATED, Recipe, Trainer, hold_out
 from training.smol.vocabulary import load_tokenizer
 
@@ -29,6 +31,7 @@ RATES: dict[str, float] = {"adamw": 2e-3, "muon": 4e-3, "full": 4e-4}
 class Material:
     """The base and rows to train on and to measure with, on the device."""
 
+    crew: Crew
     base: Base
     texts: list[Rows]
     tasks: list[Rows]
@@ -43,11 +46,10 @@ def prepare(options: argparse.Namespace) -> Material:
         tokenizer, options.seed * 100 + options.stage, options.tasks, options.workers
     )
     texts = conversations.load(options.data)
-    device = torch.device(options.device)
-    kept, held_out = hold_out(lay_out(texts, options.seed, device), options.evaluated)
-    return Material(
-        smol_base.read(path).to(device), kept, lay_out(drawn, options.seed, device), held_out
-    )
+    crew = join(options.device)
+    device = crew.device
+    kept, held_out = hold_out(lay_out(texts, device), options.evaluated)
+    return Material(crew, smol_base.read(path).to(device), kept, lay_out(drawn, device), held_out)
 
 
 def build(
@@ -91,7 +93,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task-share", type=float, default=0.35)
     parser.add_argument("--tasks", type=int, default=300_000, help="examples of exact tasks")
     parser.add_argument("--soft", type=float, default=1.0, help="weight of the base's distribution")
-    parser.add_argument("--cut", type=float, default=0.15, help="rows cut from left to right")
+    parser.add_argument("--cut", type=float, default=0.5, help="blocks masked right of a point")
+    parser.add_argument("--kept", type=float, default=0.25,
+                        help="clean outputs held to the base's")  # fmt: skip
     parser.add_argument("--quantise-from", type=float, default=0.5)
     parser.add_argument("--evaluated", type=int, default=EVALUATED, help="rows held out")
     parser.add_argument("--workers", type=int, default=14)
@@ -107,6 +111,7 @@ def recipe_of(options: argparse.Namespace, stage: Stage, steps: int, limit: floa
         seed=options.seed * 1000 + options.stage,
         soft=options.soft,
         cut=options.cut,
+        kept=options.kept,
         quantise_from=options.quantise_from,
         evaluate_every=evaluate_every,
     )
@@ -131,12 +136,15 @@ def main() -> None:
         listed.hold if options.hold is None else options.hold,
         listed.floor if options.floor is None else options.floor,
     )
-    pool = Pool(material.texts, material.tasks, options.task_share, options.tokens_per_step,
-                options.seed * 10 + options.stage)  # fmt: skip
+    crew = material.crew
+    pool = Pool(material.texts, material.tasks, options.task_share,
+                options.tokens_per_step // crew.count, options.seed * 10 + options.stage, SIZES,
+                crew.rank)  # fmt: skip
     recipe = recipe_of(options, stage, options.steps, options.limit_seconds,
                        options.evaluate_every)  # fmt: skip
     teacher = weights_of(material.base, made.compute)
-    trainer = Trainer(made, optimiser, teacher, pool, material.held_out, recipe, options.out, begun)
+    trainer = Trainer(made, optimiser, teacher, pool, material.held_out, recipe, options.out, begun,
+                      crew)  # fmt: skip
     said = {name: str(value) if isinstance(value, Path) else value
             for name, value in vars(options).items()
             if name not in ("data", "out", "resume", "base")}  # fmt: skip
@@ -145,14 +153,18 @@ def main() -> None:
                 batches=pool.counts)  # fmt: skip
     trainer.log(step=0, **trainer.evaluate())
     steps = trainer.run()
+    measured = trainer.evaluate()
+    crew.part()
+    if not crew.leads:
+        return
     if isinstance(made, LowRank):
         drafter.save(made.difference(), options.out)
     notes = {
         "stage": options.stage, "seed": options.seed, "rank": options.rank, "steps": steps,
         "total_steps": steps + int(str(resumed.get("total_steps", 0))),
-        "tokens_per_step": options.tokens_per_step,
+        "tokens_per_step": options.tokens_per_step, "gpus": crew.count,
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
-        "seconds": round(time.monotonic() - begun, 1), **trainer.evaluate(),
+        "seconds": round(time.monotonic() - begun, 1), **measured,
     }  # fmt: skip
     (options.out / "progress.json").write_text(json.dumps(notes, indent=1) + "\n")
     trainer.log(event="saved", steps=steps)

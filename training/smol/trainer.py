@@ -8,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.noise import BLOCK_SHARE, UNIFORM_SHARE, Noised, add_noise
+from training.noise import BLOCK
+from training.smol.crew import Crew
 from training.smol.drafter import Drafter, LowRank
 from training.smol.loss import compile_head, head_loss, soft_loss
 from training.smol.network import BlockRule, Weights, block, compiled, hidden, logits_of
 from training.smol.optimiser import Optimiser
 from training.smol.pool import Batch, Pool, Rows
-from training.smol.sampler import ANSWER
 from training.smol.schedule import Stage
+from training.smol.streams import Layout, Streams, layout, two_streams
 from training.smol.vocabulary import END_OF_TEXT, MASK
 
 LOG_EVERY = 25
@@ -24,7 +25,8 @@ FIT_EVERY = 200
 RESERVE = 8.0  # seconds of the limit for the last evaluation and saving
 EVALUATED = 768  # rows
 EVALUATED_AT_A_TIME = 64
-UNIFORM, ACTIVE = 0.0, UNIFORM_SHARE  # values of `kind` that choose these ways of masking
+DRAFTED = 8  # positions at the head of a block
+SEEDS_APART = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +38,10 @@ class Recipe:
     limit: float  # seconds from `begun`, 0: none
     seed: int
     soft: float  # share of the base's distribution in the target behind a cut
-    cut: float  # share of text rows that are cut from left to right
+    cut: float  # share of blocks that are masked right of a point
+    kept: float  # share of the clean stream's outputs that are held to the base's
     quantise_from: float  # share of the steps after which the factors are rounded as shipped
     evaluate_every: int
-
-
-def add_kinds(batch: Batch, cut: float, generator: torch.Generator) -> tuple[Noised, int]:
-    """Mask a batch; return it and how many rows at its head are text behind a cut."""
-    rows = len(batch.starts)
-    ordinary = (UNIFORM_SHARE + BLOCK_SHARE) * (
-        torch.rand(rows, generator=generator, device=generator.device)
-    )
-    cuts = round(cut * batch.texts)
-    place = torch.arange(rows, device=generator.device)
-    # Cut rows of text stand first, so that the base reads a batch of fixed size.
-    tasks_cut = (place >= batch.texts) & (place < batch.texts + cut * (rows - batch.texts))
-    kind = torch.where((place < cuts) | tasks_cut, 1.0, ordinary)
-    return add_noise(batch.tokens, batch.starts, generator, kind, MASK, END_OF_TEXT), cuts
 
 
 class Trainer:
@@ -68,12 +57,15 @@ class Trainer:
         recipe: Recipe,
         out: Path | None,
         begun: float,
+        crew: Crew | None = None,
     ) -> None:
         self.drafter, self.optimiser, self.teacher = drafter, optimiser, teacher
         self.pool, self.held_out, self.recipe = pool, held_out, recipe
         self.device = drafter.mask_row.device
         self.begun = begun
-        self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
+        self.crew = crew or Crew(self.device)
+        seed = recipe.seed + SEEDS_APART * self.crew.rank
+        self.generator = torch.Generator(self.device).manual_seed(seed)
         on_gpu = self.device.type == "cuda"
         self.rule: BlockRule = compiled() if on_gpu else block
         self.chunk = 8192 if on_gpu else 256
@@ -81,10 +73,12 @@ class Trainer:
             torch.set_float32_matmul_precision("high")
             compile_head()
         self.log_file = out / "log.jsonl" if out is not None else None
-        if out is not None:
+        if out is not None and self.crew.leads:
             out.mkdir(parents=True, exist_ok=True)
 
     def log(self, **entry: object) -> None:
+        if not self.crew.leads:
+            return
         line = json.dumps({**entry, "seconds": round(time.monotonic() - self.begun, 1)})
         print(line, flush=True)
         if self.log_file is not None:
@@ -93,45 +87,71 @@ class Trainer:
 
     def loss(self, batch: Batch) -> Tensor:
         """Mask a batch and return its loss, each row divided by the root of its weight."""
-        noised, cuts = add_kinds(batch, self.recipe.cut, self.generator)
-        totals = noised.weights.sum(1, keepdim=True).clamp_min(0.1)
-        weights = noised.weights / totals.sqrt() / len(batch.starts)
-        weights = weights[:, 1:]  # the state at p - 1 answers for p
-        soft = torch.zeros_like(weights, dtype=torch.bool)
-        if self.recipe.soft and cuts:
-            soft[:cuts] = (weights[:cuts] > 0) & (batch.tokens[:cuts, 1:] != END_OF_TEXT)
+        streams = two_streams(batch, layout(batch, self.generator), self.recipe.cut, self.generator)
+        totals = streams.weights.sum(1, keepdim=True).clamp_min(0.1)
+        weights = streams.weights / totals.sqrt() / len(batch.starts)
+        soft = torch.zeros_like(streams.known)
+        if self.recipe.soft:
+            soft[: batch.texts] = streams.known[: batch.texts]
         model = self.drafter.merged()
-        states = hidden(model, noised.inputs, rule=self.rule)[:, :-1]
-        hard = weights - soft * weights * self.recipe.soft
-        spots = hard.reshape(-1).nonzero()[:, 0]
-        flat = states.reshape(-1, states.shape[-1])
-        targets = batch.tokens[:, 1:].reshape(-1)
+        seen = self._bias(streams.sees, model)
+        states = hidden(model, streams.inputs, seen, rule=self.rule, positions=streams.positions)
+        rows = torch.arange(len(states), device=self.device)[:, None]
+        flat = states.flatten(0, 1)
+        source = (streams.source + rows * states.shape[1]).flatten()
+        hard = (weights - soft * weights * self.recipe.soft).flatten()
+        spots = hard.nonzero()[:, 0]
         loss = head_loss(
-            flat.index_select(0, spots),
+            flat.index_select(0, source[spots]),
             model.embedding,
-            targets[spots],
-            hard.reshape(-1)[spots],
+            streams.targets.flatten()[spots],
+            hard[spots],
             self.chunk,
         )
-        if self.recipe.soft and cuts:
-            wanted, at = self._wanted(batch.tokens[:cuts], soft[:cuts])
-            loss = loss + self.recipe.soft * soft_loss(
-                states[:cuts][at], model.embedding, wanted, weights[:cuts][at]
+        if self.recipe.soft and batch.texts:
+            loss = loss + self.recipe.soft * self._against_base(
+                batch, streams, flat, source, weights * soft, model
             )
         return loss
 
-    @torch.no_grad()
-    def _wanted(self, tokens: Tensor, soft: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the base's distributions [N, V] for the positions that `soft` [C, L - 1] marks.
+    def _against_base(
+        self,
+        batch: Batch,
+        streams: Streams,
+        states: Tensor,
+        source: Tensor,
+        weights: Tensor,
+        model: Weights,
+    ) -> Tensor:
+        """Return the loss where the base says what is wanted.
 
-        Behind a cut nothing is visible, so the base's law given the true text to the left has the
-        same mean as the sampled tokens themselves, and less noise; tempered as it was sampled.
+        That is where nothing right of a position is seen, and in a share of the clean stream: what
+        the base knows is to stay, as context and as what begins every block.
         """
-        states = hidden(self.teacher, tokens, causal=True, rule=self.rule)[:, :-1]
-        logits = logits_of(self.teacher, states[soft]) / ANSWER.temperature
-        logs = logits.log_softmax(-1)
-        least = logs.amax(-1, keepdim=True) + torch.tensor(ANSWER.least).log().item()
-        return logs.masked_fill(logs < least, -torch.inf).softmax(-1), soft
+        texts = batch.texts
+        with torch.no_grad():
+            read = hidden(self.teacher, batch.tokens[:texts], causal=True, rule=self.rule)
+        length, whole = read.shape[1], streams.inputs.shape[1]
+        rows = torch.arange(texts, device=self.device)[:, None]
+        spots = weights.flatten().nonzero()[:, 0]
+        before = (streams.before[:texts] + rows * length).flatten()
+        place = torch.arange(1, length, device=self.device)[None]
+        answer = (place >= batch.starts[:texts, None]) & (batch.tokens[:texts, 1:] != END_OF_TEXT)
+        luck = torch.rand(answer.shape, generator=self.generator, device=self.device)
+        row, column = (answer & (luck < self.recipe.kept)).nonzero().unbind(1)
+        totals = answer.sum(1).clamp_min(1).sqrt() * len(batch.starts)
+        return soft_loss(
+            torch.cat((states[source[spots]], states[row * whole + column])),
+            model.embedding,
+            read.flatten(0, 1)[torch.cat((before[spots], row * length + column))],
+            torch.cat((weights.flatten()[spots], 1 / totals[row])),
+            self.chunk,
+        )
+
+    def _bias(self, sees: Tensor, model: Weights) -> Tensor:
+        """Return what is added to scores: 0 where a place sees another."""
+        bias = torch.zeros(sees.shape, dtype=model.embedding.dtype, device=sees.device)
+        return bias.masked_fill_(~sees, -torch.inf)
 
     def run(self) -> int:
         """Train; return the number of steps."""
@@ -145,6 +165,7 @@ class Trainer:
                 self.drafter.quantised = step >= recipe.quantise_from * steps
             loss = self.loss(self.pool.batch(self.pool.length_of(step)))
             torch.autograd.backward(loss)
+            self.crew.average(self.drafter.parameters())
             self.optimiser.step(recipe.stage.share_at(step, steps))
             window.append(loss.detach())
             step += 1
@@ -158,7 +179,8 @@ class Trainer:
                 clock, measured = time.monotonic(), step
             fits = step == MEASURE_FROM + 30 or step % FIT_EVERY == 0
             if recipe.limit and fits and measured and step > measured:
-                steps = self._fit(step, steps, (time.monotonic() - clock) / (step - measured))
+                each = (time.monotonic() - clock) / (step - measured)
+                steps = self.crew.agreed(self._fit(step, steps, each))
             if recipe.evaluate_every and step % recipe.evaluate_every == 0 and step < steps:
                 paused = time.monotonic()
                 self.log(step=step, **self.evaluate())
@@ -182,44 +204,67 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return cross-entropies of masked text on held-out rows, always masked the same way."""
+        """Return cross-entropies of text on held-out rows, always masked the same way.
+
+        `active`: in blocks of 32 masked at random; `draft`: the first `DRAFTED` positions of blocks
+        of which nothing stands; `lead`: the first of them, which the clean stream predicts.
+        """
         quantised = getattr(self.drafter, "quantised", False)
         if isinstance(self.drafter, LowRank):
             self.drafter.quantised = True  # what ships is what counts
         model = self.drafter.merged()
+        sums = {name: torch.zeros(3, device=self.device) for name in ("active", "draft", "lead")}
+        for rows in self.held_out:
+            for at in range(0, len(rows), EVALUATED_AT_A_TIME):
+                part = slice(at, at + EVALUATED_AT_A_TIME)
+                batch = Batch(rows.tokens[part].long(), rows.starts[part].long(), 0)
+                for name, found in self._score(model, batch, at).items():
+                    sums[name] += found
         result: dict[str, float] = {}
-        for name, kind in (("uniform", UNIFORM), ("active", ACTIVE)):
-            sums = torch.zeros(3, device=self.device)
-            for rows in self.held_out:
-                for at in range(0, len(rows), EVALUATED_AT_A_TIME):
-                    part = slice(at, at + EVALUATED_AT_A_TIME)
-                    sums += self._score(model, rows.tokens[part].long(),
-                                        rows.starts[part].long(), kind, at)  # fmt: skip
-            loss, right, count = sums.tolist()
+        for name, total in sums.items():
+            loss, right, count = total.tolist()
             result[f"ce_{name}"] = round(loss / max(1, count), 4)
             result[f"accuracy_{name}"] = round(right / max(1, count), 4)
         if isinstance(self.drafter, LowRank):
             self.drafter.quantised = quantised
         return result
 
-    def _score(
-        self, model: Weights, tokens: Tensor, starts: Tensor, kind: float, seed: int
-    ) -> Tensor:
+    def _score(self, model: Weights, batch: Batch, seed: int) -> dict[str, Tensor]:
         """Return summed cross-entropy, right answers and count over masked text (no filler)."""
         generator = torch.Generator(self.device).manual_seed(1000 + seed)
-        kinds = torch.full(starts.shape, kind, device=self.device)
-        noised = add_noise(tokens, starts, generator, kinds, MASK, END_OF_TEXT)
-        spots = (noised.weights[:, 1:] > 0) & (tokens[:, 1:] != END_OF_TEXT)
-        states = hidden(model, noised.inputs)[:, :-1][spots]
-        targets = tokens[:, 1:][spots]
-        found = torch.zeros(3, device=self.device)
+        size = torch.full_like(batch.starts, BLOCK)
+        blocks = Layout(size, torch.zeros_like(size))
+        found: dict[str, Tensor] = {}
+        for cut in (0.0, 1.0):
+            streams = two_streams(batch, blocks, cut, generator)
+            states = hidden(
+                model, streams.inputs, self._bias(streams.sees, model), positions=streams.positions
+            )
+            rows = torch.arange(len(states), device=self.device)[:, None]
+            flat = states.flatten(0, 1)
+            source = streams.source + rows * states.shape[1]
+            counted = (streams.weights > 0) & (streams.targets != END_OF_TEXT)
+            inside = torch.arange(counted.shape[1], device=self.device)[None] % BLOCK
+            if cut:
+                index = torch.arange(counted.shape[1], device=self.device) // BLOCK * BLOCK
+                open_ = (streams.inputs[:, -counted.shape[1] :] == MASK)[:, index]
+                chosen = {"draft": counted & open_ & (inside < DRAFTED) & (inside > 0),
+                          "lead": counted & (inside == 0)}  # fmt: skip
+            else:
+                chosen = {"active": counted & (inside > 0)}
+            for name, spots in chosen.items():
+                found[name] = self._judge(model, flat[source[spots]], streams.targets[spots])
+        return found
+
+    def _judge(self, model: Weights, states: Tensor, targets: Tensor) -> Tensor:
+        total = torch.zeros(3, device=self.device)
         for at in range(0, len(targets), 2048):
             logits = logits_of(model, states[at : at + 2048])
             wanted = targets[at : at + 2048]
             loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
             right = (logits.argmax(-1) == wanted).sum()
-            found += torch.stack((loss, right.float(), loss.new_tensor(len(wanted))))
-        return found
+            total += torch.stack((loss, right.float(), loss.new_tensor(len(wanted))))
+        return total
 
 
 def hold_out(rows: list[Rows], count: int) -> tuple[list[Rows], list[Rows]]:

@@ -1,10 +1,13 @@
 """The commands work together: what one writes, the next reads."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 from training.smol import base as smol_base
@@ -102,9 +105,41 @@ def test_variants_are_compared_on_the_same_data(
          "--workers", 1, "--evaluated", 6, "--steps", 2, "--out", tmp_path / "probe")  # fmt: skip
     rows = json.loads((tmp_path / "probe" / "probe.json").read_text())
     assert [row["variant"] for row in rows] == ["low", "muon", "full"]
-    assert all(row["ce_uniform"] > 0 for row in rows)
+    assert all(row["ce_draft"] > 0 for row in rows)
 
 
 def test_tasks_are_the_same_for_a_seed(tokenizer: Tokenizer) -> None:
     first, second = (exact.draw(tokenizer, seed=3, count=10, workers=1) for _ in range(2))
     assert (first.tokens == second.tokens).all()
+
+
+def test_two_processes_make_one_checkpoint(
+    base: Base, tokenizer: Tokenizer, talked: Path, tmp_path: Path
+) -> None:
+    """Each draws rows of its own; the parameters stay the same in both."""
+    torch.save(base, tmp_path / "base.pt")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0",
+        str(Path(__file__).with_name("train_small.py")), str(tmp_path),
+        "--data", str(talked), "--tokens-per-step", "1024", "--tasks", "40", "--workers", "1",
+        "--evaluated", "6", "--rank", "4", "--steps", "3", "--device", "cpu",
+        "--stage", "1", "--out", str(tmp_path / "out"), "--optimiser", "muon",
+    ]  # fmt: skip
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        command,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    progress = json.loads((tmp_path / "out" / "progress.json").read_text())
+    assert (progress["gpus"], progress["tokens_per_step"]) == (2, 1024)
+    sums = [(tmp_path / f"sum{rank}").read_text() for rank in (0, 1)]
+    assert sums[0] == sums[1]
+    rows = [(tmp_path / f"rows{rank}").read_text() for rank in (0, 1)]
+    assert rows[0] != rows[1]

@@ -58,7 +58,7 @@ def test_what_is_exported_is_the_checkpoint_with_its_card(base: Base, tmp_path: 
     drafter.save(made.difference(), tmp_path / "run")
     progress: dict[str, object] = {"rank": 4, "seed": 1, "steps": 2, "total_steps": 2}
     progress |= {"tokens_per_step": 64, "device": "cpu"}
-    progress |= {"ce_uniform": 3.0, "ce_active": 2.0, "accuracy_active": 0.5}
+    progress |= {"ce_draft": 3.0, "ce_active": 2.0, "accuracy_active": 0.5}
     (tmp_path / "run" / "progress.json").write_text(json.dumps(progress))
     row = {"n": 2, "length": 5, "per_forward": 1.5, "ended": 100, "repeated": 0, "right": 50}
     (tmp_path / "results.json").write_text(

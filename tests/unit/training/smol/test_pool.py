@@ -9,8 +9,8 @@ import torch
 from training.smol import conversations
 from training.smol.conversations import Conversations, Kind
 from training.smol.pool import LENGTHS, Pool, lay_out
-from training.smol.trainer import add_kinds, hold_out
-from training.smol.vocabulary import END, END_OF_TEXT, MASK
+from training.smol.trainer import hold_out
+from training.smol.vocabulary import END, END_OF_TEXT
 
 CPU = torch.device("cpu")
 
@@ -26,8 +26,8 @@ def drawn(count: int, first: int, longest: int, kind: Kind) -> Conversations:
 
 @pytest.fixture
 def pool() -> Pool:
-    texts = lay_out(drawn(400, 100, 250, Kind.TEXT), 1, CPU)
-    tasks = lay_out(drawn(400, 1000, 120, Kind.TASK), 1, CPU)
+    texts = lay_out(drawn(400, 100, 250, Kind.TEXT), CPU)
+    tasks = lay_out(drawn(400, 1000, 120, Kind.TASK), CPU)
     return Pool(texts, tasks, task_share=0.35, tokens=4096, seed=1)
 
 
@@ -43,7 +43,7 @@ def test_parts_on_disk_hold_the_same_rows(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_rows_are_filled_up_with_the_end_of_text() -> None:
-    rows = lay_out(drawn(50, 100, 250, Kind.TEXT), 1, CPU)
+    rows = lay_out(drawn(50, 100, 250, Kind.TEXT), CPU)
     for part, length in zip(rows, LENGTHS, strict=True):
         assert part.tokens.shape[1] == length
         for row in part.tokens:
@@ -68,18 +68,8 @@ def test_a_batch_holds_text_first(pool: Pool) -> None:
     assert (batch.tokens[batch.texts :, 0] >= 1000).all()
 
 
-def test_cut_rows_of_text_come_first_and_hide_all_to_their_right(pool: Pool) -> None:
-    batch = pool.batch(0)
-    noised, cuts = add_kinds(batch, 0.5, torch.Generator().manual_seed(0))
-    assert cuts == round(0.5 * batch.texts)
-    for row in noised.inputs[:cuts]:
-        masked = (row == MASK).nonzero()
-        assert (row[int(masked[0]) :] == MASK).all()
-    assert (noised.inputs[:, :5] != MASK).all()
-
-
 def test_what_is_measured_is_not_trained_on() -> None:
-    rows = lay_out(drawn(300, 100, 250, Kind.TEXT), 1, CPU)
+    rows = lay_out(drawn(300, 100, 250, Kind.TEXT), CPU)
     kept, held = hold_out(rows, 60)
     assert sum(map(len, held)) == pytest.approx(60, abs=2)
     assert [len(a) + len(b) for a, b in zip(kept, held, strict=True)] == [len(r) for r in rows]
