@@ -35,7 +35,7 @@ bench: $(VENV)/.dev ## Run the CPU benchmarks, writing benchmarks/results/
 
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Quality against speed of MODEL by decoding rule (at most 20 minutes)
-	$(PY) -m benchmarks.quality --model $(MODEL) --preset small --base builtin:smol-base $(ARGS)
+	$(PY) -m benchmarks.quality --model $(MODEL) --grid presets --base builtin:smol-base $(ARGS)
 
 # -- checking --------------------------------------------------------------------------------------
 

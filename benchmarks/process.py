@@ -17,6 +17,7 @@ from typing import IO, cast
 from prometheus_client.parser import text_string_to_metric_families
 
 _READY_S = 120.0
+_WATCH_S = 0.05
 
 
 class ServerProcess:
@@ -37,6 +38,8 @@ class ServerProcess:
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._peak_anonymous = 0
+        threading.Thread(target=self._watch, daemon=True).start()
         try:
             self.url = str(self._wait_for("listening")["url"])
             self.port_open_s = time.perf_counter() - began
@@ -66,6 +69,16 @@ class ServerProcess:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def memory(self) -> dict[str, int]:
+        """Bytes: resident, of that anonymous (weights, K/V, the heap), and the highest of both."""
+        status = self._status()
+        return {
+            "rss": status["VmRSS"],
+            "anonymous": status["RssAnon"],
+            "peak_rss": status["VmHWM"],
+            "peak_anonymous": max(self._peak_anonymous, status["RssAnon"]),
+        }
+
     def metrics(self) -> dict[str, float]:
         """Samples without labels, by name."""
         families = text_string_to_metric_families(self.get("/metrics"))
@@ -74,6 +87,22 @@ class ServerProcess:
     def get(self, path: str) -> str:
         with urllib.request.urlopen(self.url + path, timeout=30) as reply:
             return str(reply.read().decode())
+
+    def _status(self) -> dict[str, int]:
+        """Sizes that the kernel keeps of the process, in bytes; empty when it has ended."""
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        words = [line.split() for line in lines if line.endswith(" kB")]
+        return {name.rstrip(":"): int(size) * 1024 for name, size, _ in words}
+
+    def _watch(self) -> None:
+        """The kernel keeps no peak of anonymous memory."""
+        while self._process.poll() is None:
+            try:
+                size = self._status().get("RssAnon", 0)
+            except OSError:  # it has just ended
+                return
+            self._peak_anonymous = max(self._peak_anonymous, size)
+            time.sleep(_WATCH_S)
 
     def _read(self) -> None:
         """Empty the pipe all along: a server whose log nobody reads stands still."""
@@ -90,6 +119,10 @@ class ServerProcess:
                 continue
             if not line.startswith("{"):
                 print(line, end="", file=sys.stderr)
-            elif (entry := json.loads(line))["message"] == message:
-                return dict(entry)
+                continue
+            entry = dict(json.loads(line))
+            if entry["message"] == message:
+                return entry
+            if entry.get("level") == "error":
+                raise RuntimeError(f"the server said: {entry['message']}: {entry.get('error')}")
         raise RuntimeError(f"the server never said {message!r}")

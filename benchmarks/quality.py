@@ -1,7 +1,8 @@
-"""Quality by decoding rule: `python -m benchmarks.quality --model builtin:tiny --preset small`.
+"""Quality by decoding rule: `python -m benchmarks.quality --model builtin:tiny --grid presets`.
 
-Every rule of a grid answers every suite. Raw results go to `results/quality/NAME.json`, tables to
-`NAME.md` beside it. A run that was stopped goes on with `--resume`: rules that are done are kept.
+Every rule of a grid answers every suite. Raw results go to `results/quality/NAME.json`, written
+after every suite, tables to `NAME.md` beside it. A run that was stopped, or that `--minutes` ended,
+goes on with `--resume`: what was answered is kept.
 `--model` is a built-in, a directory or a hub id; `http://...` a server (its key in OPENAI_API_KEY);
 `causal:NAME` a causal model, a token at a time (`causal:builtin:smol-base`, or a directory).
 """
@@ -9,9 +10,11 @@ Every rule of a grid answers every suite. Raw results go to `results/quality/NAM
 import argparse
 import json
 import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ from dfastllm.errors import InvalidRequest
 
 CAUSAL = "causal:"
 SMALL_MODEL = "builtin:tiny"
-COUNTS = {"ci": 20, "small": 40, "cache": 200, "full": 300}
+COUNTS = {"ci": 20, "presets": 40, "cache": 200, "full": 300}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +43,26 @@ class Run:
     suites: Mapping[Suite, Sequence[Question]]
     base: CausalBase | None = None
     texts: bool = True
+    device: str = "cpu"
 
     def of_rule(self, rule: Rule) -> dict[str, Any]:
         """Answer every suite by one rule."""
-        found: dict[str, Any] = {"cache": rule.cache, "options": dict(rule.options)}
-        try:
-            for suite, questions in self.suites.items():
-                found[suite] = self._of_suite(suite, questions, rule)
-        except InvalidRequest as error:
-            return {"refused": str(error)}
+        *_, found = self.suite_by_suite(rule, {})
         return found
+
+    def suite_by_suite(self, rule: Rule, kept: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """What there is of a rule after each suite that `kept` does not hold."""
+        found: dict[str, Any] = {"cache": rule.cache, "options": dict(rule.options), **kept}
+        if "refused" in kept:
+            return
+        for suite in [suite for suite in self.suites if suite not in kept]:
+            try:
+                found = {**found, suite: self._of_suite(suite, self.suites[suite], rule)}
+            except InvalidRequest as error:
+                found = {"refused": str(error)}
+            yield found
+            if "refused" in found:
+                return
 
     def _of_suite(self, suite: Suite, questions: Sequence[Question], rule: Rule) -> dict[str, Any]:
         began = time.perf_counter()
@@ -58,6 +71,7 @@ class Run:
         judged = self.base is not None and suite is Suite.EVERYDAY
         nll = self.base.nll(questions, answers) if judged and self.base else None
         row = measure(questions, answers, seconds, nll)
+        row["device"] = self.device  # parts of a run may be made on several
         row["kinds"] = _by_kind(questions, answers)
         if self.texts:
             row["texts"] = [answer.text for answer in answers]
@@ -94,14 +108,14 @@ def suites_of(options: argparse.Namespace) -> dict[Suite, list[Question]]:
     """The suites asked for; the small model is asked only what it was made for."""
     small = (options.tasks or ("small" if options.model == SMALL_MODEL else "wide")) == "small"
     names = options.suites or ([Suite.ONE, Suite.MANY] if small else list(Suite))
-    count = options.count or COUNTS[options.preset]
+    count = options.count or COUNTS[options.grid]
     return {Suite(name): load_suite(Suite(name), count, wide=not small) for name in names}
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=SMALL_MODEL)
-    parser.add_argument("--preset", choices=GRIDS, default="small")
+    parser.add_argument("--grid", choices=GRIDS, default="presets")
     parser.add_argument("--suites", nargs="+", choices=list(Suite))
     parser.add_argument("--tasks", choices=("small", "wide"), help="whose exact tasks are asked")
     parser.add_argument("--rules", nargs="+", help="of the full grid, by name, in place of a grid")
@@ -112,10 +126,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="compute threads")
     parser.add_argument("--device", choices=("cpu", "cuda"))
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--name", help="of the results; the model's and the preset's if left out")
+    parser.add_argument("--name", help="of the results; the model's and the grid's if left out")
     parser.add_argument("--out", type=Path, default=RESULTS / "quality", help="folder of results")
-    parser.add_argument("--resume", action="store_true", help="keep the rules that are done")
-    parser.add_argument("--minutes", type=float, default=1e9, help="begin no rule after so long")
+    parser.add_argument("--resume", action="store_true", help="keep what was answered before")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no suite after so long")
     parser.add_argument("--no-texts", dest="texts", action="store_false", help="figures only")
     parser.add_argument("--plot", action="store_true", help="write NAME.svg (needs matplotlib)")
     return parser.parse_args(given)
@@ -123,32 +137,43 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    began = time.monotonic()
-    name = options.name or f"{_slug(options.model)}-{options.preset}"
+    if options.plot and find_spec("matplotlib") is None:
+        sys.exit("--plot needs matplotlib, which is not installed")
+    until = time.monotonic() + 60 * options.minutes
+    name = options.name or f"{_slug(options.model)}-{options.grid}"
     path = options.out / f"{name}.json"
-    kept = json.loads(path.read_text())["results"] if options.resume and path.exists() else {}
-    rules = rules_of(options.preset, options.rules)
+    parameters = {key: value for key, value in vars(options).items() if key not in _OF_ONE_CALL}
+    report = Report(name, **parameters)
+    results = _kept(path, report) if options.resume and path.exists() else {}
+    rules = rules_of(options.grid, options.rules)
     if options.model.startswith(CAUSAL):
         rules = [DEFAULT]
     base = CausalBase(options.base, device=options.device or "cpu") if options.base else None
-    run = Run(open_partner(options), suites_of(options), base, options.texts)
-    parameters = {key: value for key, value in vars(options).items() if key not in _OF_ONE_CALL}
-    report = Report(name, **parameters, gpu=_gpu(options.device))
-    results: dict[str, Any] = dict(kept)
+    run = Run(open_partner(options), suites_of(options), base, options.texts, _device(options))
+    report.write(results=results, folder=options.out)
     for rule in rules:
-        if rule.name in results or time.monotonic() - began > 60 * options.minutes:
-            continue
-        results[rule.name] = run.of_rule(rule)
-        report.write(results=results, folder=options.out)
-        print(rule.name, json.dumps(_brief(results[rule.name])), flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
+        parts = run.suite_by_suite(rule, results.get(rule.name, {}))
+        while time.monotonic() < until and (found := next(parts, None)) is not None:
+            results[rule.name] = found
+            report.write(results=results, folder=options.out)
+        print(rule.name, json.dumps(_brief(results.get(rule.name, {}))), flush=True)
     path.with_suffix(".md").write_text(tables(results))
     if options.plot:
-        plot(results, path.with_suffix(".svg"), f"{options.model}, {options.preset}")
+        plot(results, path.with_suffix(".svg"), f"{options.model}, {options.grid}")
     print(tables(results), path, sep="\n")
 
 
-_OF_ONE_CALL = ("out", "resume", "minutes", "plot", "name")
+_OF_ONE_CALL = ("out", "resume", "minutes", "plot", "name", "rules", "suites")
+
+
+def _kept(path: Path, report: Report) -> dict[str, Any]:
+    """What a run with the same settings answered before; other answers do not mix with ours."""
+    before = json.loads(path.read_text())
+    ours = json.loads(json.dumps(report.parameters))
+    other = [name for name, value in ours.items() if before["parameters"].get(name) != value]
+    if other:
+        sys.exit(f"{path} was made with another {', '.join(other)}: it cannot be gone on with")
+    return dict(before["results"])
 
 
 def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,9 +184,12 @@ def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
     return brief or {"refused": found.get("refused", "")}
 
 
-def _gpu(device: str | None) -> str | None:
-    wanted = device == "cuda" or (device is None and torch.cuda.is_available())
-    return torch.cuda.get_device_name() if wanted else None
+def _device(options: argparse.Namespace) -> str:
+    """Where answers are computed, if it is here."""
+    if options.model.startswith(("http://", "https://")):
+        return "server"
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
 def _slug(model: str) -> str:

@@ -36,16 +36,25 @@ class CausalBase:
 
         An answer that ended by itself is judged with its end: stopping too early is a fault too.
         """
-        found = []
+        rows: list[tuple[list[int], list[int]]] = []  # prompt and answer
         for question, answer in zip(questions, answers, strict=True):
-            prompt = self.tokenizer.encode_chat(question.messages)
             ids = self.tokenizer.encode(answer.text) + [self._end] * answer.ended
-            if not ids:
-                found.append((0.0, 0))
-                continue
-            row = torch.tensor([prompt + ids], device=self._device)  # [1, L]
-            logits = self._network(row).logits[0, len(prompt) - 1 : -1].float()  # [A, V]
-            picked = logits.log_softmax(-1).gather(1, row[0, len(prompt) :, None])
+            rows.append((self.tokenizer.encode_chat(question.messages), ids))
+        found: list[tuple[float, int]] = []
+        for first in range(0, len(rows), self._rows):
+            found += self._judge(rows[first : first + self._rows])
+        return found
+
+    def _judge(self, rows: list[tuple[list[int], list[int]]]) -> list[tuple[float, int]]:
+        """Side by side, filled up on the right, where nothing looks."""
+        tokens = [torch.tensor(prompt + ids) for prompt, ids in rows]
+        batch = pad_sequence(tokens, batch_first=True, padding_value=self._end).to(self._device)
+        hidden = self._network.model(batch).last_hidden_state  # [B, L, D]
+        found = []
+        for (prompt, ids), row, states in zip(rows, batch, hidden, strict=True):
+            first, end = len(prompt), len(prompt) + len(ids)
+            logits = self._network.lm_head(states[first - 1 : end - 1]).float()  # [A, V]
+            picked = logits.log_softmax(-1).gather(1, row[first:end, None])
             found.append((-float(picked.sum()), len(ids)))
         return found
 

@@ -13,8 +13,11 @@ from dfastllm.cli.remote import api_base, error_text
 from dfastllm.core import CacheKind, DecodingParams, FinishReason, StrategyName
 from dfastllm.errors import InvalidRequest
 from dfastllm.llm import LLM, Completion
+from dfastllm.presets import goes_with
 
 TIMEOUT_S = 900.0
+# No row waits for its turn, however many run side by side.
+_STEP_TOKENS, _ROW_TOKENS = 8192, 256
 _KINDS: dict[str, Any] = {"strategy": StrategyName, "cache": CacheKind}
 
 
@@ -47,11 +50,12 @@ class Offline:
 
     def __init__(self, model: str, *, rows: int, **options: Any):
         given = {name: value for name, value in options.items() if value is not None}
+        given["max_step_tokens"] = max(_STEP_TOKENS, rows * _ROW_TOKENS)
         self.llm = LLM(model, max_running_requests=rows, **given)
 
     def answer(self, questions: Sequence[Question], rule: Rule, max_tokens: int) -> list[Answer]:
         prompts = [self.llm.tokenizer.encode_chat(question.messages) for question in questions]
-        decoding = _decoding(rule.diffusion(max_tokens), self.llm.defaults.decoding)
+        decoding = _decoding(rule.diffusion(max_tokens), self.llm)
         found = self.llm.generate(prompts, max_tokens=max_tokens, decoding=decoding)
         return [_of_completion(completion) for completion in found]
 
@@ -100,14 +104,20 @@ class Served:
         return _of_reply(reply.json())
 
 
-def _decoding(options: Mapping[str, Any], default: DecodingParams) -> DecodingParams:
+def _decoding(options: Mapping[str, Any], llm: LLM) -> DecodingParams:
     """The rule on top of the model's own defaults, with the names a request uses."""
     typed: dict[str, Any] = dict(options)
     typed |= {name: kind(options[name]) for name, kind in _KINDS.items() if name in options}
+    preset = typed.pop("preset", None)
+    # Without either it is the model's default; a rule of its own finds values for every strategy.
+    own = llm.defaults.decoding if typed and preset is None else llm.decoding(preset)
     try:
-        return replace(default, **typed)
+        decoding = replace(own, **typed)
     except TypeError as error:
         raise InvalidRequest(f"the engine does not know this rule: {error}") from None
+    # The model's own cache, where the rule has a use for one.
+    keeps = "cache" in options or goes_with("cache", decoding.strategy)
+    return decoding if keeps else replace(decoding, cache=CacheKind.NONE)
 
 
 def _of_completion(completion: Completion) -> Answer:

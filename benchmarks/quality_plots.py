@@ -11,7 +11,7 @@ from benchmarks.quality_suites import Suite
 from benchmarks.quality_tables import Results
 
 _COSTS = (("tokens_per_forward", "tokens per forward"), ("tokens_per_s", "tokens per second"))
-_SIZE = (6.4, 4.0)  # inches a panel
+_WIDTH, _HEIGHT, _LINE = 6.4, 4.0, 0.11  # inches: of a panel at least, of a label
 
 
 def plot(results: Results, path: Path, title: str) -> Path:
@@ -22,14 +22,14 @@ def plot(results: Results, path: Path, title: str) -> Path:
     matplotlib.rcParams.update({"svg.hashsalt": "quality", "svg.fonttype": "none"})
     plt = import_module("matplotlib.pyplot")
     suites = [suite for suite in Suite if any(_quality(suite, r) for r in results.values())]
-    size = (_SIZE[0] * len(_COSTS), _SIZE[1] * len(suites))
+    size = (_WIDTH * len(_COSTS), max(_HEIGHT, _LINE * len(results)) * len(suites))
     figure, panels = plt.subplots(len(suites), len(_COSTS), figsize=size, squeeze=False)
     for suite, row in zip(suites, panels, strict=True):
         for (key, label), axes in zip(_COSTS, row, strict=True):
             _panel(axes, suite, key, results)
             axes.set_xlabel(label)
     figure.suptitle(title)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.99))
     figure.savefig(path, format="svg", metadata={"Date": None})
     plt.close(figure)
     return path
@@ -46,10 +46,12 @@ def _panel(axes: Any, suite: Suite, cost: str, results: Results) -> None:
         key, row = _quality(suite, found), found.get(suite, {})
         if key is None or cost not in row:
             continue
-        low, high = row[f"{key}_interval"]
-        reach = [[max(0.0, row[key] - low)], [max(0.0, high - row[key])]]
-        family = rule.split()[0] if found["cache"] == "none" else "cache"
-        axes.errorbar(row[cost], row[key], yerr=reach, fmt="o", capsize=2, color=_COLORS[family])
+        reach = _reach(row, key)
+        family = "cache" if rule.endswith(" cache") else rule.split()[0]
+        axes.errorbar(
+            row[cost], row[key], yerr=reach, xerr=_reach(row, cost), fmt="o", markersize=4,
+            elinewidth=0.5, color=_COLORS[family],
+        )  # fmt: skip
         axes.set_ylabel("NLL per token (less is better)" if key == "nll" else "right, %")
         points.append((row[key], row[cost], rule))
     _label(axes, points)
@@ -57,9 +59,17 @@ def _panel(axes: Any, suite: Suite, cost: str, results: Results) -> None:
     axes.grid(visible=True, alpha=0.3)
 
 
+def _reach(row: Any, key: str) -> list[list[float]] | None:
+    """How far the interval of a figure goes below and above it; speeds have none."""
+    if f"{key}_interval" not in row:
+        return None
+    low, high = row[f"{key}_interval"]
+    return [[max(0.0, row[key] - low)], [max(0.0, high - row[key])]]
+
+
 def _label(axes: Any, points: list[tuple[float, float, str]]) -> None:
     """Names in a column beside the panel, each tied to its point: points may lie close together."""
-    line = {"arrowstyle": "-", "linewidth": 0.4, "color": "gray"}
+    line = {"arrowstyle": "-", "linewidth": 0.3, "color": "silver"}
     for at, (quality, cost, rule) in enumerate(sorted(points, reverse=True)):
         spot = (1.03, 1 - at / max(1, len(points) - 1))
         axes.annotate(rule, (cost, quality), xytext=spot, textcoords="axes fraction",
@@ -68,6 +78,7 @@ def _label(axes: Any, points: list[tuple[float, float, str]]) -> None:
 
 _COLORS = {
     "default": "black",
+    "preset": "tab:orange",
     "fixed": "tab:gray",
     "threshold": "tab:blue",
     "factor": "tab:green",

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dfastllm.core import CacheKind
+from dfastllm.presets import PresetName
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A way to decode, as the fields of a request's `diffusion`.
+    """A way to decode, as the fields of a request's `diffusion`; the model says the rest.
 
     With `per_step` the number of steps follows from the length of the answer.
     """
@@ -23,8 +24,10 @@ class Rule:
         return {**self.options, **steps}
 
     @property
-    def cache(self) -> str:
-        return str(self.options.get("cache", CacheKind.NONE))
+    def cache(self) -> str | None:
+        """None where it is the model's own."""
+        cache = self.options.get("cache")
+        return None if cache is None else str(cache)
 
 
 def fixed(per_step: int) -> Rule:
@@ -48,30 +51,43 @@ def apd(r: float, *, window: int | None = None, lookahead: int | None = None) ->
 
 
 def cached(rule: Rule, cache: CacheKind) -> Rule:
-    """The same rule between refreshes of a cache; judged against the rule without."""
-    return replace(
-        rule, name=f"{rule.name} {cache} cache", options={**rule.options, "cache": cache}
-    )
+    """The same rule with a cache, or said to have none, which it is judged against."""
+    name = "no" if cache is CacheKind.NONE else cache
+    return replace(rule, name=f"{rule.name} {name} cache", options={**rule.options, "cache": cache})
+
+
+def blocks(rule: Rule, length: int) -> Rule:
+    """The same rule with blocks of so many tokens: what a forward costs, and how far it looks."""
+    options = {**rule.options, "block_length": length}
+    return replace(rule, name=f"{rule.name} block {length}", options=options)
+
+
+def preset(name: PresetName) -> Rule:
+    """What the model means by a preset."""
+    return Rule(f"preset {name}", {"preset": str(name)})
 
 
 DEFAULT = Rule("default")
-CACHES = (CacheKind.PREFIX, CacheKind.DUAL)
-PLAIN = (fixed(1), threshold(0.9))
+BLOCKS = (8, 16, 32)
+PRESETS = tuple(preset(name) for name in PresetName)
+CACHED = tuple(cached(rule, cache) for rule in (fixed(1), threshold(0.9)) for cache in CacheKind)
 
 GRIDS: dict[str, tuple[Rule, ...]] = {
     "ci": (fixed(1), fixed(4), threshold(0.9), apd(0.5)),
-    "small": (fixed(1), threshold(0.9), apd(0.5)),
+    "presets": PRESETS,
+    "cache": CACHED,
     "full": (
         DEFAULT,
+        *PRESETS,
         *(fixed(k) for k in (1, 2, 4, 8)),
         *(threshold(t) for t in (0.95, 0.9, 0.8, 0.7, 0.5)),
         *(factor(f) for f in (0.5, 1, 2)),
-        *(apd(r) for r in (0, 0.1, 0.3, 0.5, 0.7, 0.9, 1)),
-        *(apd(0.5, lookahead=m) for m in (16, 32, 64)),
-        *(apd(0.5, window=w) for w in (4, 16, 64)),
-        *(cached(rule, cache) for rule in PLAIN for cache in CACHES),
+        *(blocks(rule, b) for rule in (fixed(1), threshold(0.9), threshold(0.7)) for b in BLOCKS),
+        *(apd(r) for r in (0, 0.5, 1)),
+        *(apd(r, lookahead=m) for r in (0.2, 0.5, 0.8) for m in (4, 8, 16, 32)),
+        *(apd(0.5, window=w) for w in (0, 16)),
+        *CACHED,
     ),
-    "cache": (*PLAIN, *(cached(rule, cache) for rule in PLAIN for cache in CACHES)),
 }
 
 

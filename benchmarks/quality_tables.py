@@ -92,8 +92,9 @@ def _cache_table(results: Results) -> str:
     """What each cache costs against the same rule without, question by question."""
     body = []
     for rule, found in results.items():
-        plain = rule.removesuffix(f" {found.get('cache')} cache")
-        if plain == rule or plain not in results:
+        stem = rule.removesuffix(f" {found.get('cache')} cache")
+        plain = f"{stem} no cache" if f"{stem} no cache" in results else stem
+        if stem == rule or plain not in results:
             continue
         for suite, allowed in ALLOWED.items():
             if suite not in found or suite not in results[plain]:

@@ -30,6 +30,10 @@ class Report:
             "load_average_before": os.getloadavg()[0],
         }
 
+    @property
+    def parameters(self) -> Result:
+        return dict(self._body["parameters"])
+
     def write(
         self, *, results: Any, goals: Result | None = None, folder: Path | None = None
     ) -> Path:

@@ -4,12 +4,11 @@ The layers below get the few values that concern them and never see the settings
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from dfastllm.cache.pool import PAGE_TOKENS
-from dfastllm.core import DecodingParams
 from dfastllm.engine.config import EngineConfig
 from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.engine.observer import EngineObserver
@@ -23,6 +22,7 @@ from dfastllm.models.source import ModelSource, resolve_model
 from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.summary import kv_bytes_per_token
 from dfastllm.models.transformer import Transformer
+from dfastllm.presets import PRESET_KEYS, Preset
 from dfastllm.settings import Settings
 from dfastllm.settings_decoding import DecodingSection
 from dfastllm.tokenizer import Tokenizer
@@ -123,20 +123,8 @@ def _kv_tokens(device: torch.device, token_bytes: int, memory_fraction: float) -
 
 
 def _defaults(section: DecodingSection, source: ModelSource) -> GenerationDefaults:
-    """The model's own defaults with what the settings say on top."""
+    """The model's own defaults with the preset of the settings on top, and on that their fields."""
     path = source.directory / "generation_config.json"
     own = read_generation_defaults(read_json(path) if path.exists() else {})
-    names = (
-        "strategy",
-        "block_length",
-        "threshold",
-        "factor",
-        "remasking",
-        "cache",
-        "lookahead",
-        "r",
-        "window",
-    )
-    said = {n: getattr(section, n) for n in names if getattr(section, n) is not None}
-    decoding: DecodingParams = replace(own.decoding, **said)
-    return replace(own, decoding=decoding)
+    said = Preset(**{name: getattr(section, name) for name in PRESET_KEYS})
+    return own.under(section.preset, said)

@@ -63,7 +63,8 @@ class DecodingParams:
     `block_length` is in tokens; `threshold` belongs to `threshold`, `factor` to `factor`. With
     `lookahead` only that many masks stand right of the active block and more are added as the
     answer fills; None keeps the whole canvas from the start, as the published loops do. A canvas
-    much longer than what a model was trained on spoils its answers.
+    much longer than what a model was trained on spoils its answers, unless it reads its context
+    causally: then it sees no mask right of the block.
 
     `apd` knows no blocks: its drafts span the `lookahead` masks right of what is committed. `r` is
     the drafter's weight in the target, 1 accepting everything; `window` freezes the K/V of tokens
@@ -94,12 +95,12 @@ class Request:
     """One answer to compute, in token ids.
 
     `suffix` (ids) stands right of the answer and is never changed: infilling, for which the whole
-    canvas stands from the start. `max_tokens` is exact. `ignore_eos` treats end-of-turn
-    tokens as text. `stop` strings are matched on decoded text by the service. `deadline_s` is
-    seconds from arrival. A lower `priority` number is served earlier. `key` names the caller for
-    fair queueing. `repeats_prompt`: another row of the same call has the same prompt and counts its
-    tokens. Without `stream` the answer is handed out whole, at its end. `top_logprobs` asks
-    for that many alternatives per committed token.
+    canvas stands from the start (models that read their context causally refuse it). `max_tokens`
+    is exact. `ignore_eos` treats end-of-turn tokens as text. `stop` strings are matched on decoded
+    text by the service. `deadline_s` is seconds from arrival. A lower `priority` number is served
+    earlier. `key` names the caller for fair queueing. `repeats_prompt`: another row of the same
+    call has the same prompt and counts its tokens. Without `stream` the answer is handed out whole,
+    at its end. `top_logprobs` asks for that many alternatives per committed token.
     """
 
     request_id: str
@@ -139,10 +140,10 @@ class RequestStats:
 
     `prompt_tokens` counts the suffix of an infilled request too. `completion_tokens` is text plus
     one end-of-turn token, never filler. `forward_passes` counts the forwards this row took part in;
-    `refresh_passes` are those among them that fed the whole sequence. `verifier_passes` counts the
-    verifier's forwards apart; `drafted` tokens were proposed to it (up to the end of the turn) and
-    `accepted` ones committed, the first of each draft always. Times are seconds; `first_token_s`
-    runs from arrival to the first token that was final.
+    `refresh_passes` are those among them that fed everything and reused no K/V. `verifier_passes`
+    counts the verifier's forwards apart; `drafted` tokens were proposed to it (up to the end of the
+    turn) and `accepted` ones committed, the first of each draft always. Times are seconds;
+    `first_token_s` runs from arrival to the first token that was final.
     """
 
     prompt_tokens: int

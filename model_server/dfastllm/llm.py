@@ -27,6 +27,7 @@ from dfastllm.core import (
 )
 from dfastllm.errors import InvalidRequest
 from dfastllm.models.loader import Progress
+from dfastllm.presets import PresetName
 from dfastllm.settings import EngineSection, ModelSection, Settings
 
 Prompt = str | Sequence[int]
@@ -81,22 +82,31 @@ class LLM:
         max_tokens: int = 256,
         sampling: SamplingParams | None = None,
         decoding: DecodingParams | None = None,
+        preset: PresetName | str | None = None,
         stop: Sequence[str] = (),
         ignore_eos: bool = False,
         on_canvas: Callable[[CanvasState], None] | None = None,
     ) -> list[Completion]:
         """Answers to `prompts` (texts or token ids), batched together, in order.
 
-        `sampling` and `decoding` default to the model's. `on_canvas` sees every canvas after each
-        step. Raises the error of the first request that failed.
+        `sampling` and `decoding` default to the model's; a `preset` (quality, balanced or fast)
+        stands for the `decoding` that it is. `on_canvas` sees every canvas after each step. Raises
+        the error of the first request that failed.
         """
+        if decoding is not None and preset is not None:
+            raise InvalidRequest(
+                "decoding and preset say the same: give one of them; to change a preset, replace "
+                "fields of what LLM.decoding gives",
+                param="preset",
+            )
+        chosen = decoding or self.decoding(preset)
         requests = [
             Request(
                 request_id=f"llm-{next(self._numbers)}",
                 prompt=ids,
                 max_tokens=max_tokens,
                 sampling=sampling or self._sampling(),
-                decoding=decoding or self.defaults.decoding,
+                decoding=chosen,
                 stop=tuple(stop),
                 ignore_eos=ignore_eos,
                 stream_canvas=on_canvas is not None,
@@ -108,6 +118,14 @@ class LLM:
     def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Completion:
         """The assistant's next turn; `options` as for `generate`."""
         return self.generate(self.tokenizer.encode_chat(messages), **options)[0]
+
+    def decoding(self, preset: PresetName | str | None = None) -> DecodingParams:
+        """The model's decoding, or what one of its presets is. Raises InvalidRequest."""
+        if preset is not None and preset not in tuple(PresetName):
+            raise InvalidRequest(
+                f"there is no preset {preset!r}; there are {', '.join(PresetName)}", param="preset"
+            )
+        return self.defaults.decoding_of(None if preset is None else PresetName(preset))
 
     def _ids_of(self, prompts: Prompt | Sequence[Prompt]) -> list[tuple[int, ...]]:
         """Token ids of one prompt or of many: a list of numbers is one prompt."""

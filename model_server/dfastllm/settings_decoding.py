@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from dfastllm.core import CacheKind, Remasking, StrategyName
+from dfastllm.presets import PresetName
 from dfastllm.settings_section import Section, one_or_many
 
 
@@ -14,6 +15,11 @@ class DecodingSection(Section):
     What is left out comes from the model's generation_config.json.
     """
 
+    preset: PresetName | None = Field(
+        default=None,
+        description="Named rule with its parameters, as the model's generation_config.json defines "
+        "them; what is set beside it goes first. `quality` answers best, `fast` soonest.",
+    )
     strategy: StrategyName | None = Field(
         default=None, description="Rule that picks the positions to commit after a forward."
     )

@@ -14,8 +14,8 @@ from dfastllm_operator.core import Json, Placement, Resolved, Revision
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
-from dfastllm_operator.resources.pods import CURRENT, RENDER_VERSIONS
-from dfastllm_operator.revision import from_record, new_revision, revision_hash
+from dfastllm_operator.resources.pods import RENDER_VERSIONS, version_of
+from dfastllm_operator.revision import from_record, hash_in, new_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _problem(observed: Observed, recorded: Mapping[str, Revision]) -> Refuse | N
             f"metadata.namespace: {namespace!r} has {len(namespace)} characters; KServe makes a "
             f"host name of it that leaves room for {names.LONGEST_NAMESPACE}.",
         )
-    if revision_hash(observed.service.spec) in recorded:
+    if hash_in(recorded, observed.service.spec) in recorded:
         return None  # sized when it was recorded; a table that knows less now changes nothing
     return observed.unsized
 
@@ -100,13 +100,14 @@ def _wanted(
 ) -> Revision | None:
     if problem is not None:
         return recorded.get(str(observed.status.get("updatedRevision")))
-    present = revision_hash(observed.service.spec)
+    present = hash_in(recorded, observed.service.spec)
     if present in recorded:
         return recorded[present]
     if (running := _as_it_runs(observed, present)) is not None:
         return running
     assert observed.resolved is not None, "sized, or there would be a problem"
-    return new_revision(observed.service.spec, observed.resolved, CURRENT)
+    spec = observed.service.spec
+    return new_revision(spec, observed.resolved, version_of(spec))
 
 
 def _as_it_runs(observed: Observed, wanted: str) -> Revision | None:
@@ -130,7 +131,7 @@ def _as_it_runs(observed: Observed, wanted: str) -> Revision | None:
         requests=resources.get("requests") or {},
         limits=resources.get("limits") or {},
     )
-    version = int(str(observed.status.get("renderVersion") or CURRENT))
+    version = int(str(observed.status.get("renderVersion") or version_of(service.spec)))
     return new_revision(service.spec, resolved, version)
 
 

@@ -129,9 +129,13 @@ async def _sized(
     spec = service.spec
     record = names.revision(service.name, revision_hash(spec))
     recorded = any(s.kind == CONTROLLER_REVISION and s.name == record for s in seen)
-    asked = None if recorded or "memory" in spec.resources.requests else needs_hub(spec)
+    silent = recorded or "memory" in spec.resources.requests
+    told: list[HubConfig | None] = []
+    for at in (spec.model, spec.model.verifier):
+        asked = None if silent or at is None else needs_hub(at)
+        told.append(await hub.config(*asked) if asked else None)
     try:
-        return size(spec, await hub.config(*asked) if asked else None), None
+        return size(spec, *told), None
     except Refuse as refused:
         return None, refused
 

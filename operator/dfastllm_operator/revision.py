@@ -7,6 +7,7 @@ what the operator filled in, is stored beside them.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from dfastllm_operator.api import Spec, pod_essence, pod_inputs
@@ -32,6 +33,20 @@ def _plain(value: Any) -> Any:
 
 def revision_hash(spec: Spec) -> str:
     return digest(pod_essence(spec))
+
+
+def hash_in(recorded: Mapping[str, Revision], spec: Spec) -> str:
+    """The hash of what `spec` asks for, or of the record that asks for the very same.
+
+    Where a default has grown, as the list of strategies did by `apd`, stored objects have the
+    former one written out: it counts as theirs by now, and they hash otherwise than they did.
+    """
+    own = revision_hash(spec)
+    if own in recorded:
+        return own
+    inputs = _plain(pod_inputs(spec))
+    same = (r.hash for r in recorded.values() if _plain(r.inputs) == inputs)
+    return next(same, own)
 
 
 def new_revision(spec: Spec, resolved: Resolved, render_version: int) -> Revision:

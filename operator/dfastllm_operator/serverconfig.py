@@ -9,9 +9,7 @@ from typing import Any
 from dfastllm_operator.api import DFastLLMService
 from dfastllm_operator.api.structure import Struct
 from dfastllm_operator.core import Json
-
-MODEL_DIRECTORY = "/mnt/models"
-"""Where KServe puts the model."""
+from dfastllm_operator.places import model_place, verifier_place
 
 KEYS_DIRECTORY = "/etc/dfastllm-keys"
 """Where the Secret with the API keys is mounted."""
@@ -36,11 +34,13 @@ def server_config(service: DFastLLMService, *, gpu: bool) -> Json:
     spec = service.spec
     engine, server = _said(spec.engine), _said(spec.server)
     model: Json = {
-        "model": "builtin:tiny" if spec.model.built_in else MODEL_DIRECTORY,
+        "model": model_place(spec),
         "served_model_name": [spec.model.name or service.name],
         "kserve_name": service.name,
         "device": "cuda" if gpu else "cpu",
     }
+    if (verifier := verifier_place(spec)) is not None:
+        model["verifier"] = verifier
     sections: Json = {
         "model": model | {name: engine[name] for name in engine if name in _MODEL_FIELDS},
         "engine": _without(engine, _MODEL_FIELDS | _NO_SETTING),

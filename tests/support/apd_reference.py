@@ -2,7 +2,8 @@
 
 Both models read the whole row anew in every iteration; with a window the drafter keeps the K/V of
 what lies further back. The numbers drawn are the engine's, so an engine whose caches and batches
-are right gives the same tokens.
+are right gives the same tokens. A drafter that reads its context causally needs no window here: one
+changes nothing that it computes.
 """
 
 import numpy as np
@@ -48,10 +49,12 @@ def random_verifier(vocab_size: int, seed: int = 5, scale: float = 0.3) -> Trans
     return model.eval()
 
 
-def output_rows(model: Transformer[NetworkSpec], tokens: list[int], *, causal: bool) -> Tensor:
-    """The raw output of every position, [len(tokens), V]."""
+def output_rows(
+    model: Transformer[NetworkSpec], tokens: list[int], *, causal: bool, context: int = 0
+) -> Tensor:
+    """The raw output of every position, [len(tokens), V]; `context` of them read causally."""
     n = len(tokens)
-    feed = Feed(0, n, n, refresh=True, store=False, causal=causal)
+    feed = Feed(0, n, n, refresh=True, store=False, causal_until=n if causal else context)
     segment = Segment(np.asarray(tokens), feed, np.arange(n))
     return model(pack([segment], torch.device("cpu")))
 
@@ -88,14 +91,15 @@ def decode(
     tokens, n_prompt = list(request.prompt), len(request.prompt)
     whole = n_prompt + request.max_tokens
     steps = accepted = 0
-    kept = _KeptRow(drafter, whole) if decoding.window is not None else None
+    windowed = decoding.window is not None and not spec.causal_context
+    kept = _KeptRow(drafter, whole) if windowed else None
     while len(tokens) < whole:
         t = len(tokens)
         end = whole if decoding.lookahead is None else min(t + max(decoding.lookahead, 1), whole)
         shift = int(spec.shift_logits)
         canvas = tokens + [spec.mask_id] * (end - t)
         if kept is None:
-            raw = output_rows(drafter, canvas, causal=False)
+            raw = output_rows(drafter, canvas, causal=False, context=t * spec.causal_context)
         else:
             raw = kept.output_rows(canvas, t - accepted - decoding.window if steps else 0)
         drafter_levels = _levels(raw[t - shift : end - shift], spec.forbidden_ids, request)

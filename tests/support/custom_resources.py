@@ -19,6 +19,18 @@ FULL: Json = {
         "name": "llada",
         "format": "llada",
         "storageSecretRef": {"name": "hub-token"},
+        "verifier": {
+            "uri": "hf://someone/causal",
+            "revision": "v1",
+            "size": {
+                "parameters": "500M",
+                "layers": 24,
+                "kvHeads": 2,
+                "headDim": 64,
+                "vocabSize": 126464,
+                "dtype": "float16",
+            },
+        },
         "size": {
             "parameters": "8B",
             "layers": 32,
@@ -30,6 +42,7 @@ FULL: Json = {
     },
     "image": "registry.example.com/dfastllm/server:1",
     "decoding": {
+        "preset": "fast",
         "strategy": "factor",
         "blockLength": 16,
         "threshold": 0.8,
@@ -178,14 +191,14 @@ FULL: Json = {
     },
     "paused": True,
 }
-"""Every field but `model.verifier`, which this version refuses, none of them at its default."""
+"""Every field but `model.verifier.name`, which excludes its uri, none of them at its default."""
 
 _KEDA = {"serverAddress": "http://prometheus:9090"}
 _QUERY = {**_KEDA, "query": "sum(load)"}
 
 REFUSED: dict[str, tuple[Json, str]] = {
     "scheme": ({"model": {"uri": "ftp://host/model"}}, "must begin with hf://"),
-    "builtin": ({"model": {"uri": "builtin://large"}}, "the only built-in model"),
+    "builtin": ({"model": {"uri": "builtin://large"}}, "model.uri: built in are builtin://smol"),
     "hub revision in the uri": ({"model": {"uri": "hf://a/b:main"}}, "write hf://OWNER/NAME"),
     "claim": ({"model": {"uri": "pvc:///path"}}, "write pvc://CLAIM/PATH"),
     "bucket": ({"model": {"uri": "s3://bucket"}}, "write s3://BUCKET/PATH"),
@@ -199,9 +212,62 @@ REFUSED: dict[str, tuple[Json, str]] = {
         {"model": {"uri": "pvc://c/p", "storageSecretRef": {"name": "s"}}},
         "model.storageSecretRef is used for",
     ),
-    "verifier": (
-        {"model": {"uri": "hf://a/b", "verifier": {"uri": "hf://a/c"}}},
-        "model.verifier is not mounted by this version",
+    "verifier of two kinds": (
+        {"model": {"uri": "hf://a/b", "verifier": {"uri": "hf://a/c", "name": "self"}}},
+        "model.verifier has either uri",
+    ),
+    "verifier of no kind": (
+        {"model": {"uri": "hf://a/b", "verifier": {}}},
+        "model.verifier has either uri",
+    ),
+    "size of no verifier": (
+        {"model": {"uri": "hf://a/b", "verifier": {"name": "none", "size": {"parameters": 1}}}},
+        "model.verifier.size belongs to model.verifier.uri",
+    ),
+    "scheme of a verifier": (
+        {"model": {"uri": "hf://a/b", "verifier": {"uri": "a/c"}}},
+        "model.verifier.uri must begin with hf://",
+    ),
+    "model as a built-in verifier": (
+        {"model": {"uri": "hf://a/b", "verifier": {"uri": "builtin://smol"}}},
+        "model.verifier.uri: built in are builtin://tiny-verifier",
+    ),
+    "verifier as a model": (
+        {"model": {"uri": "builtin://tiny-verifier"}},
+        "model.uri: built in are builtin://smol",
+    ),
+    "hub revision in a verifier's uri": (
+        {"model": {"uri": "hf://a/b", "verifier": {"uri": "hf://a/c@main"}}},
+        "write hf://OWNER/NAME; a branch, tag or commit goes into model.verifier.revision",
+    ),
+    "revision of a verifier's bucket": (
+        {"model": {"uri": "hf://a/b", "verifier": {"uri": "s3://b/p", "revision": "v1"}}},
+        "model.verifier.revision belongs to hf:// models",
+    ),
+    "revision of no verifier": (
+        {"model": {"uri": "hf://a/b", "verifier": {"name": "self", "revision": "v1"}}},
+        "model.verifier.revision belongs to hf:// models",
+    ),
+    "secret of claims": (
+        {
+            "model": {
+                "uri": "pvc://c/p",
+                "verifier": {"uri": "pvc://c/v"},
+                "storageSecretRef": {"name": "s"},
+            }
+        },
+        "model.storageSecretRef is used for",
+    ),
+    "apd without a verifier": (
+        {"model": {"uri": "hf://a/b"}, "decoding": {"strategy": "apd"}},
+        "decoding.strategy apd needs a verifier",
+    ),
+    "apd with the built-in verifier left out": (
+        {
+            "model": {"uri": "builtin://tiny", "verifier": {"name": "none"}},
+            "decoding": {"strategy": "apd"},
+        },
+        "decoding.strategy apd needs a verifier",
     ),
     "strategy not allowed": (
         {**TINY, "decoding": {"strategy": "fixed", "allowedStrategies": ["factor"]}},
@@ -445,6 +511,26 @@ TAKEN: dict[str, Json] = {
     "archive": {"model": {"uri": "https://host/m.zip", "storageSecretRef": {"name": "s"}}},
     "size as a number": {"model": {"uri": "gs://b/p", "size": {"parameters": 135000000}}},
     "block of the greatest length": {**TINY, "decoding": {"blockLength": 256}},
+    "English": {"model": {"uri": "builtin://smol"}},
+    "apd with the verifier that is built in": {**TINY, "decoding": {"strategy": "apd"}},
+    "apd with a verifier beside it": {
+        "model": {"uri": "hf://a/b", "verifier": {"uri": "oci://registry.example.com/v:1"}},
+        "decoding": {"strategy": "apd"},
+    },
+    "a model that verifies itself": {
+        "model": {"uri": "hf://a/b", "verifier": {"name": "self"}},
+        "decoding": {"strategy": "apd"},
+    },
+    "a built-in verifier for a model of one's own": {
+        "model": {"uri": "pvc://c/p", "verifier": {"uri": "builtin://smol-verifier"}},
+    },
+    "secret of the verifier alone": {
+        "model": {
+            "uri": "pvc://c/p",
+            "verifier": {"uri": "hf://a/c"},
+            "storageSecretRef": {"name": "s"},
+        }
+    },
     "no gpu": {**TINY, "resources": {"gpu": {"count": 0}}},
     "request at the limit": {
         **TINY,

@@ -10,7 +10,7 @@ from dfastllm_operator.core import Revision
 from dfastllm_operator.resources import pods
 from dfastllm_operator.resources.pod import RenderedPod
 
-VERSION = 2
+VERSION = 3
 MARK = {"name": "RENDERED_BY", "value": str(VERSION)}
 
 
@@ -22,8 +22,8 @@ def render(service: DFastLLMService, revision: Revision) -> RenderedPod:
 
 def main() -> None:
     pods.RENDER_VERSIONS = {**pods.RENDER_VERSIONS, VERSION: render}
-    pods.CURRENT = VERSION
-    from dfastllm_operator.__main__ import main as operate  # takes CURRENT over as it is then
+    pods.version_of = lambda spec: VERSION
+    from dfastllm_operator.__main__ import main as operate  # takes both over as they are then
 
     operate()
 

@@ -7,7 +7,7 @@ from dfastllm_operator.api import DFastLLMService, parse
 from dfastllm_operator.core import Child, Json, Placement, Platform, Resolved, Revision
 from dfastllm_operator.kinds import OWNED, Kind
 from dfastllm_operator.render import render
-from dfastllm_operator.resources.pods import CURRENT
+from dfastllm_operator.resources.pods import version_of
 from dfastllm_operator.resources.runtime import OPERATOR_NAME
 from dfastllm_operator.revision import new_revision
 from dfastllm_operator.sizing import resources_of, size
@@ -37,7 +37,7 @@ def resolved_of(service: DFastLLMService) -> Resolved:
 
 
 def revision_of(service: DFastLLMService) -> Revision:
-    return new_revision(service.spec, resolved_of(service), CURRENT)
+    return new_revision(service.spec, resolved_of(service), version_of(service.spec))
 
 
 def children_of(

@@ -52,8 +52,11 @@ def test_the_server_takes_every_rendered_file(case: str, tmp_path: Path) -> None
     assert settings.model.kserve_model_name == metadata["name"]
     served = service["spec"]["model"].get("name", metadata["name"])
     assert settings.model.served_names == (served,)
-    built_in = service["spec"]["model"]["uri"].startswith("builtin://")
-    assert settings.model.model == ("builtin:tiny" if built_in else "/mnt/models")
+    scheme, _, name = service["spec"]["model"]["uri"].partition("://")
+    if scheme == "builtin":
+        assert settings.model.model == f"builtin:{name}"
+    else:
+        assert settings.model.model.startswith("/mnt/models")
     assert (settings.server.host, settings.server.port) == ("0.0.0.0", 8080)
 
 

@@ -1,5 +1,6 @@
 """What the operator writes is what the server reads. Nowhere else are both packages imported."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from dfastllm import core, settings
+import dfastllm
+from dfastllm import core, settings, verifier
+from dfastllm.models import generation_defaults
 from dfastllm.models.source import builtin_names
 from dfastllm.settings_sources import load
 from dfastllm_operator.api import parse
 from dfastllm_operator.api.decoding import Cache, Decoding, Remasking, Strategy
 from dfastllm_operator.api.engine import Engine, Quantization, Server
-from dfastllm_operator.api.model import BUILTIN
+from dfastllm_operator.api.model import BUILTINS
 from dfastllm_operator.api.pod import SERVER_ENV
 from dfastllm_operator.api.structure import Struct, camel_name
-from dfastllm_operator.serverconfig import MODEL_DIRECTORY, server_config
+from dfastllm_operator.api.verifier import VERIFIERS, VerifierName
+from dfastllm_operator.places import MODEL_DIRECTORY
+from dfastllm_operator.serverconfig import server_config
+from dfastllm_operator.sizing.size import BUILTIN_LOOKAHEAD, DEFAULT_LOOKAHEAD
 from support.custom_resources import FULL, TINY, custom_resource
 
 Json = dict[str, Any]
+BUILTIN = Path(dfastllm.__file__).parent / "builtin"
+LLADA = {"uri": "hf://GSAI-ML/LLaDA-8B-Instruct"}
+SIZE = {"size": {"parameters": "1B"}}
+CLAIMED = f"{MODEL_DIRECTORY}/verifier/files/v"
 OF_THE_MODEL = {"max_model_len", "dtype", "num_threads"}
 NOT_YET = {"quantization"}
 """Fields that only have the value the server has always had; it has no such setting yet."""
@@ -100,8 +110,38 @@ def test_reserved_variables_are_variables_of_the_server() -> None:
     assert set(SERVER_ENV) <= known | {"DFASTLLM_CONFIG"}
 
 
-def test_the_built_in_model_is_one() -> None:
-    assert [f"builtin://{name}" for name in builtin_names()] == [BUILTIN]
+def test_the_built_in_models_are_the_servers() -> None:
+    """One whose weights are still to come is there with its description."""
+    described = {path.parent.name for path in BUILTIN.glob("*/config.json")}
+    assert {f"builtin://{name}" for name in builtin_names()} <= set(BUILTINS)
+    assert set(BUILTINS) <= {f"builtin://{name}" for name in described}
+
+
+def test_every_built_in_model_has_its_verifier() -> None:
+    assert set(VERIFIERS) == {f"{uri}-verifier" for uri in BUILTINS}
+    shipped = set(builtin_names(verifiers=True)) - set(builtin_names())
+    assert {f"builtin://{name}" for name in shipped} <= set(VERIFIERS)
+
+
+@pytest.mark.parametrize("name", [uri.removeprefix("builtin://") for uri in BUILTINS])
+def test_no_draft_of_a_built_in_model_is_longer_than_it_is_sized_for(name: str) -> None:
+    said = json.loads((BUILTIN / name / "generation_config.json").read_text())["diffusion"]
+    for part in (said, *said.get("presets", {}).values()):
+        assert part.get("lookahead", 0) <= BUILTIN_LOOKAHEAD
+    assert DEFAULT_LOOKAHEAD == generation_defaults.DEFAULT_LOOKAHEAD
+
+
+def test_words_for_a_verifier_that_lies_nowhere_are_the_servers() -> None:
+    assert list(VerifierName) == [verifier.SELF, verifier.NONE]
+
+
+@pytest.mark.parametrize("word", ["self", "none", "builtin://smol-verifier", "pvc://models/v"])
+def test_the_server_reads_which_verifier_to_take(word: str, tmp_path: Path) -> None:
+    said = {"uri": word} if "://" in word else {"name": word}
+    spec = {"model": {**LLADA, "verifier": {**said, **(SIZE if "pvc" in word else {})}}}
+    read = read_by_the_server(spec, tmp_path, gpu=True)
+    places = {"builtin://smol-verifier": "builtin:smol-verifier", "pvc://models/v": CLAIMED}
+    assert read.model.verifier == places.get(word, word)
 
 
 @pytest.mark.parametrize("unit", ["second", "minute", "hour", "day"])
@@ -158,7 +198,8 @@ def test_the_server_reads_the_least_configuration(tmp_path: Path) -> None:
 def test_the_server_reads_every_field_as_it_was_meant(tmp_path: Path) -> None:
     read = read_by_the_server(FULL, tmp_path, gpu=True)
     spec = parse(custom_resource(FULL)).spec
-    assert read.model.model == MODEL_DIRECTORY
+    assert read.model.model == f"{MODEL_DIRECTORY}/model/files"
+    assert read.model.verifier == f"{MODEL_DIRECTORY}/verifier/files"
     assert read.model.served_names == ("llada",)
     assert read.model.device == "cuda"
     for name in settings.DecodingSection.model_fields:

@@ -13,7 +13,7 @@ from dfastllm.cli.flags import fail
 from dfastllm.cli.local import Verifier, load_llm
 from dfastllm.cli.options import AnswerOptions, answer_command, check, resolve
 from dfastllm.core import CanvasState
-from dfastllm.errors import DFastError, InvalidRequest
+from dfastllm.errors import CheckpointError, DFastError, InvalidRequest
 
 if TYPE_CHECKING:
     from dfastllm.cli.remote import RemoteModel
@@ -63,7 +63,7 @@ def chat(
     console = Console(highlight=False)
     try:
         partner = _partner(options, model, verifier, url, api_key)
-    except InvalidRequest as error:
+    except (InvalidRequest, CheckpointError) as error:
         fail(str(error))
     except DFastError as error:
         fail(str(error), status=1)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from dfastllm.cli.flags import fail
 from dfastllm.errors import CheckpointError
+from dfastllm.presets import PresetName
 
 if TYPE_CHECKING:
     from dfastllm.models.source import ModelSource
@@ -108,6 +109,7 @@ def _report(source: "ModelSource", summary: "ModelSummary") -> Report:
             "tied_head": spec.tied_head,
             "grouped_query_attention": spec.n_kv_heads != spec.n_heads,
             "shifted_logits": spec.shift_logits,
+            "causal_context": spec.causal_context,
             "kv_bytes_per_token": summary.kv_bytes_per_token,
         },
         "ids": {
@@ -123,6 +125,7 @@ def _report(source: "ModelSource", summary: "ModelSummary") -> Report:
             "top_k": summary.defaults.top_k,
             **asdict(summary.defaults.decoding),
         },
+        "presets": {name.value: preset.said for name, preset in summary.defaults.presets.items()},
     }
 
 
@@ -155,6 +158,8 @@ def _words(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if name == "stored_bytes":
         return ", ".join(f"{size / 2**20:,.1f} MiB {dtype}" for dtype, size in value.items())
+    if name in tuple(PresetName):
+        return ", ".join(f"{key} {said}" for key, said in value.items()) or "the default"
     if isinstance(value, dict):
         return ", ".join(f"{size:,} {dtype}" for dtype, size in value.items())
     if isinstance(value, list):

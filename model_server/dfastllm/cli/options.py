@@ -15,6 +15,7 @@ import typer
 
 from dfastllm.core import CacheKind, DecodingParams, Remasking, SamplingParams, StrategyName
 from dfastllm.errors import InvalidRequest
+from dfastllm.presets import PresetName
 
 if TYPE_CHECKING:
     from dfastllm.llm import LLM
@@ -24,8 +25,8 @@ _panel = partial(typer.Option, show_default=False)
 _decoding = partial(_panel, rich_help_panel="decoding")
 _sampling = partial(_panel, rich_help_panel="sampling")
 _DIFFUSION = (
-    "strategy", "threshold", "factor", "steps", "block_length", "cache", "remasking", "r", "window",
-    "lookahead",
+    "preset", "strategy", "threshold", "factor", "steps", "block_length", "cache", "remasking", "r",
+    "window", "lookahead",
 )  # fmt: skip
 
 
@@ -35,6 +36,9 @@ class AnswerOptions:
 
     max_tokens: Annotated[int, _panel(help="Longest answer, in tokens.", show_default=True)] = 128
     stop: Annotated[list[str] | None, _panel(help="Text that ends the answer; repeatable.")] = None
+    preset: Annotated[
+        PresetName | None, _decoding(help="Rule that the model has for this; other flags go first.")
+    ] = None
     strategy: Annotated[
         StrategyName | None, _decoding(help="Rule that picks what a forward commits.")
     ] = None
@@ -114,6 +118,7 @@ def resolve(options: AnswerOptions, llm: "LLM") -> Resolved:
         max_model_len=llm.engine.config.max_model_len,
         eos_ids=llm.engine.spec.eos_ids,
         defaults=llm.defaults.decoding,
+        presets=llm.defaults.presets,
         limits=DecodingLimits(max_block_length=2**31, max_steps=2**31),
         verifies=llm.engine.verifies,
     )

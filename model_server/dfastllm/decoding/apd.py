@@ -43,11 +43,13 @@ class Apd(Strategy):
         What was just committed was fed as masks: its K/V are those of masks until it is fed again.
         So are those of the masks right of it, none of which outlives a forward. The position
         before the first mask is always among what was just committed, as shifted logits need it.
+        Where the context is read causally, all that is left of it is final, whatever the window.
         """
         if row.params.window is None:
             return default
         start = max(row.start - row.recent - row.params.window, 0) if row.step else 0
-        return Feed(start, default.kv_len, default.kv_len, refresh=start == 0, store=True)
+        end = default.kv_len
+        return Feed(start, end, end, start == 0, store=True, causal_until=default.causal_until)
 
 
 @dataclass(frozen=True, slots=True)

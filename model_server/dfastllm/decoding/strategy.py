@@ -92,7 +92,11 @@ class Strategy(ABC):
         return None
 
     def feed(self, row: RowView, default: Feed) -> Feed:
-        """The positions to feed next; by default what the row's cache kind says."""
+        """The positions to feed next; by default what the row's cache kind says.
+
+        A rule that says otherwise keeps the default's `causal_until` and never feeds beyond its
+        end, so that models that read their context causally see what they were trained on.
+        """
         return default
 
 

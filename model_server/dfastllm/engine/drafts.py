@@ -73,7 +73,7 @@ def verifier_row(row: PlannedRow, tokens: np.ndarray) -> PlannedRow:
     sequence, verification = row.sequence, row.sequence.verification
     first = int(row.positions[0])
     end = first + len(tokens) - 1
-    feed = Feed(verification.kept, end, end, refresh=False, store=True, causal=True)
+    feed = Feed(verification.kept, end, end, refresh=False, store=True, causal_until=end)
     return PlannedRow(
         sequence,
         feed,

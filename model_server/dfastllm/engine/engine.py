@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 
 from dfastllm.cache.policy import CachePolicy
-from dfastllm.cache.pool import PAGE_TOKENS, KVPool
 from dfastllm.core import Delta, FinishReason, Request, RequestStats, TokenLogprob
 from dfastllm.decoding.registry import strategies
 from dfastllm.decoding.strategy import Strategy
+from dfastllm.engine.admission import Admission
 from dfastllm.engine.budget import QueueBudget
 from dfastllm.engine.choose import RowChoice, choose
 from dfastllm.engine.config import EngineConfig
@@ -25,7 +25,7 @@ from dfastllm.engine.runner import Forwarded, PlannedRow, Runner
 from dfastllm.engine.scheduler import Scheduler
 from dfastllm.engine.sequence import Sequence
 from dfastllm.engine.verifier import Verifier
-from dfastllm.errors import Cancelled, DeadlineExceeded, InvalidRequest
+from dfastllm.errors import Cancelled, DeadlineExceeded
 from dfastllm.models.spec import ModelSpec, NetworkSpec
 from dfastllm.models.transformer import Transformer
 
@@ -50,30 +50,25 @@ class DFastLLMEngine:
         clock: Callable[[], float] = time.monotonic,
     ):
         spec: ModelSpec = model.spec
-        weight = model.embed.weight
-        pool = KVPool(
-            n_layers=spec.n_layers,
-            n_pages=config.kv_cache_tokens // PAGE_TOKENS,
-            n_kv_heads=spec.n_kv_heads,
-            head_dim=spec.head_dim,
-            dtype=weight.dtype,
-            device=weight.device,
-        )
         shift = int(spec.shift_logits)
         self.spec = spec
         self.config = config
-        self._rules = rules or strategies(spec.schedule)
-        self._runner = Runner(model, pool, shift, spec.vocab_size)
+        self._runner = Runner(
+            model, config.kv_cache_tokens, shift=shift, vocab_size=spec.vocab_size
+        )
         self._verifier = (
             None if verifier is None else Verifier(verifier, spec, config.kv_cache_tokens)
         )
-        self._budget = QueueBudget(config)
+        budget = QueueBudget(config)
         self._scheduler = Scheduler(
             config,
-            pool,
-            policy or CachePolicy(lead=shift),
-            self._budget,
+            self._runner.pool,
+            policy or CachePolicy(shift, spec.causal_context),
+            budget,
             None if self._verifier is None else self._verifier.pool,
+        )
+        self._admission = Admission(
+            spec, rules or strategies(spec.schedule), self._verifier, self._scheduler, budget
         )
         self._observer = observer or Deaf()
         self._clock = clock
@@ -126,7 +121,7 @@ class DFastLLMEngine:
         deltas = []
         for row, choice in zip(part.rows, choices, strict=True):
             sequence = row.sequence
-            sequence.count_forward(row.feed.refresh, self._scheduler.step)
+            sequence.count_forward(row.feed, self._scheduler.step)
             if choice.error is not None:
                 deltas.append(self._fail(sequence, choice.error, "error"))
                 continue
@@ -148,37 +143,13 @@ class DFastLLMEngine:
 
         Raises PromptTooLong, InvalidRequest or Overloaded; then nothing is reserved.
         """
-        now = self._clock()
-        sequences = [Sequence(r, self.spec, self._rule(r), now) for r in requests]
-        for sequence in sequences:
-            self._scheduler.check(sequence)
-        self._budget.reserve([s.request for s in sequences], sum(s.max_length for s in sequences))
-        return sequences
+        return self._admission.prepare(requests, self._clock())
 
     def enqueue(self, sequences: Iterable[Sequence]) -> None:
         """Queue prepared rows; they take part from the next step on."""
         for sequence in sequences:
             self._scheduler.add(sequence)
         self._report_load()
-
-    def _rule(self, request: Request) -> Strategy:
-        if not request.prompt or request.max_tokens < 1:
-            raise InvalidRequest("a request needs a prompt and room for an answer")
-        rule = self._rules.get(request.decoding.strategy)
-        if rule is None:
-            raise InvalidRequest(
-                f"unknown strategy {request.decoding.strategy!r}; "
-                f"there are {', '.join(self._rules)}",
-                param="diffusion.strategy",
-            )
-        if rule.verifies:
-            if self._verifier is None:
-                raise InvalidRequest(
-                    f"strategy {request.decoding.strategy!r} needs a verifier, and there is none",
-                    param="diffusion.strategy",
-                )
-            self._verifier.check(request)
-        return rule
 
     def cancel(self, request_id: str) -> list[Delta]:
         """Drop a request, waiting or running; nothing happens when it is not there."""

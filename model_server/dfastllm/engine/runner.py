@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from dfastllm.cache.policy import Feed
-from dfastllm.cache.pool import KVPool
+from dfastllm.cache.pool import PAGE_TOKENS, KVPool
 from dfastllm.engine.sequence import Sequence
 from dfastllm.errors import RowFailed
 from dfastllm.models.batch import Segment, pack
@@ -46,18 +46,28 @@ class Forwarded:
 
 
 class Runner:
-    """Owns a model and its K/V memory.
+    """Owns a model and its K/V memory, which has room for `kv_cache_tokens` positions.
 
     `shift`: logits of position p stand in row p - shift. They are over `vocab_size` tokens, those
     that the model lacks at minus infinity, with each row's `logit_bias` added.
     """
 
-    def __init__(self, model: Transformer[NetworkSpec], pool: KVPool, shift: int, vocab_size: int):
-        self.pool = pool
+    def __init__(
+        self, model: Transformer[NetworkSpec], kv_cache_tokens: int, *, shift: int, vocab_size: int
+    ):
+        spec, weight = model.spec, model.embed.weight
+        self.pool = KVPool(
+            n_layers=spec.n_layers,
+            n_pages=kv_cache_tokens // PAGE_TOKENS,
+            n_kv_heads=spec.n_kv_heads,
+            head_dim=spec.head_dim,
+            dtype=weight.dtype,
+            device=weight.device,
+        )
         self._model = model
         self._shift = shift
         self._vocab_size = vocab_size
-        self._device = next(model.parameters()).device
+        self._device = weight.device
 
     @property
     def device(self) -> torch.device:

@@ -145,6 +145,7 @@ class Scheduler:
             sequence.block_bounds,
             sequence.length,
             sequence.fresh,
+            sequence.kept,
         )
         return sequence.strategy.feed(sequence.view(), default)
 

@@ -30,6 +30,7 @@ class Sequence:
         self.verification = Verification()  # stays empty where the rule does not verify
         self.forwards = 0
         self.refreshes = 0
+        self.kept = 0  # K/V of this many positions are final; those of a causal context alone are
         self.last_served = 0  # the engine step that last fed this row
         self._spec = spec
         self._prompt = len(request.prompt)
@@ -109,11 +110,12 @@ class Sequence:
 
     # -- one step's outcome ---------------------------------------------------------------------
 
-    def count_forward(self, refresh: bool, now_step: int) -> None:
+    def count_forward(self, feed: Feed, now_step: int) -> None:
         self.forwards += 1
-        self.refreshes += refresh
+        self.refreshes += feed.refresh
         self.step += 1
         self.fresh = True
+        self.kept = feed.causal_until if feed.store else self.kept
         self.last_served = now_step
 
     def commit(self, positions: np.ndarray, logprobs: list[TokenLogprob]) -> None:

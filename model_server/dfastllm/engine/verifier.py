@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dfastllm.cache.pool import PAGE_TOKENS, KVPool
 from dfastllm.core import CacheKind, Request
 from dfastllm.decoding.apd import Coupling, draft, target
 from dfastllm.decoding.candidates import NEG_INF
@@ -46,18 +45,10 @@ class Verifier:
     """A causal model with its own K/V memory; `spec` is the drafter's."""
 
     def __init__(self, model: Transformer[NetworkSpec], spec: ModelSpec, kv_cache_tokens: int):
-        weight, own = model.embed.weight, model.spec
-        self._max_position = own.max_position
-        self.pool = KVPool(
-            n_layers=own.n_layers,
-            n_pages=kv_cache_tokens // PAGE_TOKENS,
-            n_kv_heads=own.n_kv_heads,
-            head_dim=own.head_dim,
-            dtype=weight.dtype,
-            device=weight.device,
-        )
+        self._max_position = model.spec.max_position
         self._spec = spec
-        self._runner = Runner(model, self.pool, shift=1, vocab_size=spec.vocab_size)
+        self._runner = Runner(model, kv_cache_tokens, shift=1, vocab_size=spec.vocab_size)
+        self.pool = self._runner.pool
 
     def check(self, request: Request) -> None:
         """Raise InvalidRequest or PromptTooLong when the row can never be verified."""

@@ -11,6 +11,7 @@ import torch
 
 from dfastllm.models.config_fields import ConfigFields, read_json
 from dfastllm.models.loader import Progress, load_weights
+from dfastllm.models.packed import pack_linears
 from dfastllm.models.spec import (
     COMMON_SUPPORT,
     Family,
@@ -82,6 +83,8 @@ def load_causal(
         model = Transformer(spec)
     weights = load_weights(directory, spec, dtype, device, progress)
     model.load_state_dict(weights, strict=True, assign=True)
+    del weights  # else packing would hold every weight twice
+    pack_linears(model)
     return model.requires_grad_(False).eval()
 
 

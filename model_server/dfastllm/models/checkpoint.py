@@ -6,6 +6,7 @@ import torch
 
 from dfastllm.models.config_fields import read_json
 from dfastllm.models.loader import Progress, load_weights, stored_dtype
+from dfastllm.models.packed import pack_linears
 from dfastllm.models.spec import ModelSpec, read_spec
 from dfastllm.models.transformer import Transformer
 
@@ -41,4 +42,6 @@ def load_model(
         model = Transformer(spec)
     weights = load_weights(directory, spec, chosen, device, progress)
     model.load_state_dict(weights, strict=True, assign=True)
+    del weights  # else packing would hold every weight twice
+    pack_linears(model)
     return model.requires_grad_(False).eval()

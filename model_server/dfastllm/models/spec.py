@@ -46,7 +46,8 @@ class ModelSpec(NetworkSpec):
     (end of text, end of turn); `fill_id` is the one that fills what lies behind the end.
     `confidence` is the distribution a candidate's score is read from: un-noised softmax (`raw`) or
     tempered and filtered (`filtered`). `schedule` is the quota under `fixed`. `forbidden_ids` are
-    never committed; the mask is always among them.
+    never committed; the mask is always among them. `causal_context`: what is left of the active
+    block sees nothing right of itself, the block sees both, and nothing sees what is right of it.
     """
 
     shift_logits: bool
@@ -57,6 +58,7 @@ class ModelSpec(NetworkSpec):
     confidence: Literal["raw", "filtered"] = "raw"
     schedule: Literal["linear", "dream"] = "linear"
     forbidden_ids: tuple[int, ...] = ()
+    causal_context: bool = False
 
     def __post_init__(self) -> None:
         if self.mask_id not in self.forbidden_ids:
@@ -92,6 +94,10 @@ COMMON_SUPPORT: Supported = {
     "num_local_experts": ((0, 1), "dense models only"),
     "n_routed_experts": ((0, 1), "dense models only"),
     "moe_num_experts": ((0, 1), "dense models only"),
+}
+
+_DIFFUSION_SUPPORT: Supported = {
+    "context_attention": (("full", "causal"), "full, causal"),
 }
 
 _LLADA_SUPPORT: Supported = {
@@ -131,7 +137,7 @@ def read_spec(config: Mapping[str, Any], generation_config: Mapping[str, Any]) -
 
 
 def _read_llada(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
-    require(fields, _LLADA_SUPPORT, COMMON_SUPPORT)
+    require(fields, _LLADA_SUPPORT, _DIFFUSION_SUPPORT, COMMON_SUPPORT)
     hidden_size, n_heads = fields.count("d_model"), fields.count("n_heads")
     vocab_size = fields.count("vocab_size")
     ids = _read_ids(fields, generation, vocab_size, _LLADA_IDS)
@@ -155,13 +161,14 @@ def _read_llada(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         shift_logits=False,
         confidence="raw",
         schedule="linear",
+        causal_context=_causal_context(fields),
         **ids,
     )
     return checked(spec, fields, heads="n_heads", kv_heads="n_kv_heads", hidden="d_model")
 
 
 def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
-    require(fields, _DREAM_SUPPORT, COMMON_SUPPORT)
+    require(fields, _DREAM_SUPPORT, _DIFFUSION_SUPPORT, COMMON_SUPPORT)
     hidden_size, n_heads = fields.count("hidden_size"), fields.count("num_attention_heads")
     vocab_size = fields.count("vocab_size")
     ids = _read_ids(fields, generation, vocab_size, _DREAM_IDS)
@@ -183,6 +190,7 @@ def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         shift_logits=True,
         confidence="filtered",
         schedule="dream",
+        causal_context=_causal_context(fields),
         **ids,
     )
     return checked(
@@ -274,6 +282,10 @@ def rope_theta(fields: ConfigFields) -> float:
         if "rope_theta" in value:
             return ConfigFields(value, f"{fields.file}: {name}").number("rope_theta")
     return fields.number("rope_theta", 10000.0)
+
+
+def _causal_context(fields: ConfigFields) -> bool:
+    return bool(fields.get("context_attention") == "causal")
 
 
 def _mlp_by_ratio(fields: ConfigFields, hidden_size: int) -> int:

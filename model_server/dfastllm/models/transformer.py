@@ -67,7 +67,7 @@ class Layer(nn.Module):
         parts = [attend(q, k, v, group, kv) for group in batch.groups]
         x = x + self.attn_out(parts[0] if len(parts) == 1 else torch.cat(parts))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return x + cast(Tensor, self.down(F.silu(gate) * up))
+        return x + cast(Tensor, self.down(F.silu(gate).mul_(up)))
 
 
 class Transformer(nn.Module, Generic[SpecT]):
@@ -79,10 +79,15 @@ class Transformer(nn.Module, Generic[SpecT]):
     def __init__(self, spec: SpecT):
         super().__init__()
         self.spec = spec
-        self.embed = nn.Embedding(spec.embedding_rows, spec.hidden_size)
+        rows = torch.empty(spec.embedding_rows, spec.hidden_size)
+        self.embed = nn.Embedding(
+            len(rows), spec.hidden_size, _weight=rows
+        )  # drawing one at random takes seconds
         self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
-        self.head = None if spec.tied_head else _linear(spec.hidden_size, spec.embedding_rows)
+        self.head: nn.Module | None = None  # tied to the embedding
+        if not spec.tied_head:
+            self.head = _linear(spec.hidden_size, spec.embedding_rows)
 
     @torch.inference_mode()
     def forward(self, batch: ForwardBatch, pool: KVPool | None = None) -> Tensor:
@@ -99,8 +104,8 @@ class Transformer(nn.Module, Generic[SpecT]):
             kv = pool.layer(i) if pool is not None and uses_pool else None
             x = layer(x, rotary, batch, kv)
         x = self.norm(x.index_select(0, batch.logit_rows))  # [K, D]
-        weight = self.embed.weight if self.head is None else self.head.weight
-        return F.linear(x, weight)[:, : self.spec.vocab_size].float()
+        logits = F.linear(x, self.embed.weight) if self.head is None else self.head(x)
+        return logits[:, : self.spec.vocab_size].float()
 
     def _rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosine and sine of each position, [T, 1, head_dim], computed in fp32."""
@@ -126,6 +131,7 @@ def attend(
     """
     rows = slice(group.start, group.end)
     n = group.n_rows
+    asking = q[rows] if group.filled is None else q.index_select(0, group.filled)
     if group.kv_slots is None:
         keys, values = k[rows], v[rows]
     else:
@@ -133,19 +139,16 @@ def attend(
         keys = kv[0].index_select(0, group.kv_slots)
         values = kv[1].index_select(0, group.kv_slots)
     # [n * len, heads, d] -> [n, heads, len, d]
+    # torch's bf16 attention on a CPU takes half as long again as the same in fp32.
+    dtype = torch.float32 if q.device.type == "cpu" else q.dtype
     query, keys, values = (
-        t.view(n, -1, *t.shape[1:]).transpose(1, 2) for t in (q[rows], keys, values)
+        t.view(n, -1, *t.shape[1:]).transpose(1, 2).to(dtype) for t in (asking, keys, values)
     )
-    mask = _causal_mask(query.shape[2], keys.shape[2], q.device) if group.causal else None
     out = F.scaled_dot_product_attention(
-        query, keys, values, attn_mask=mask, enable_gqa=query.shape[1] != keys.shape[1]
+        query, keys, values, attn_mask=group.mask, enable_gqa=query.shape[1] != keys.shape[1]
     )
-    return out.transpose(1, 2).reshape(group.end - group.start, -1)
-
-
-def _causal_mask(q_len: int, kv_len: int, device: torch.device) -> Tensor:
-    """Row i of the segment (its last row is position kv_len - 1) sees positions up to its own."""
-    return torch.ones(q_len, kv_len, dtype=torch.bool, device=device).tril(kv_len - q_len)
+    out = out.transpose(1, 2).reshape(len(asking), -1).to(q.dtype)
+    return out if group.own is None else out.index_select(0, group.own)
 
 
 def _linear(n_in: int, n_out: int, *, bias: bool = False) -> nn.Linear:

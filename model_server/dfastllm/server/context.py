@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dfastllm.core import CacheKind, Chunk, DecodingParams, Request, StrategyName
+from dfastllm.presets import GENERIC, Preset, PresetName
 
 
 class AnswerStream(Protocol):
@@ -120,6 +121,7 @@ class ServerContext:
     names none, the deadline (None: no deadline). `keepalive_s` is the longest silence of a stream
     before a comment line. `default_temperature`, `default_top_p` and `default_top_k` come from the
     model's generation_config, else they are greedy: confidence rules are made for that.
+    `presets` has every name. `can_infill`: the model sees what stands right of an answer.
     `verifies`: there is a verifier, which strategy `apd` needs.
     """
 
@@ -130,6 +132,7 @@ class ServerContext:
     max_model_len: int
     eos_ids: tuple[int, ...]
     defaults: DecodingParams = field(default_factory=DecodingParams)
+    presets: Mapping[PresetName, Preset] = field(default_factory=lambda: GENERIC)
     limits: DecodingLimits = field(default_factory=DecodingLimits)
     default_max_tokens: int = 256
     default_temperature: float = 0.0

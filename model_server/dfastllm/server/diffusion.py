@@ -1,23 +1,42 @@
-"""The `diffusion` object of a request, resolved against the server's defaults and limits."""
+"""The `diffusion` object of a request, resolved against presets, defaults and limits.
+
+A request with a preset is one that says what the preset says. Its own fields go first, and beside a
+`strategy` of its own the preset's parameters of other rules are not said at all.
+"""
 
 from dfastllm.core import CacheKind, DecodingParams, Remasking, StrategyName
 from dfastllm.errors import InvalidRequest
+from dfastllm.presets import RULE_OF, Preset, goes_with
 from dfastllm.server.context import ServerContext
 from dfastllm.server.parameters import unsupported
 from dfastllm.server.protocol import DiffusionOptions
 
-_BELONGS_TO = {
-    "steps": StrategyName.FIXED,
-    "remasking": StrategyName.FIXED,
-    "threshold": StrategyName.THRESHOLD,
-    "factor": StrategyName.FACTOR,
-    "r": StrategyName.APD,
-    "window": StrategyName.APD,
-}
-
 
 def decoding_for(options: DiffusionOptions, max_tokens: int, ctx: ServerContext) -> DecodingParams:
     """The effective decoding. Raises InvalidRequest naming the parameter that does not fit."""
+    if options.preset is None:
+        return _resolve(options, max_tokens, ctx)
+    preset = ctx.presets[options.preset]
+    try:
+        return _resolve(_filled_in(options, preset, ctx), max_tokens, ctx)
+    except InvalidRequest as error:
+        # The parameter at fault may be one that the caller never wrote.
+        text = f"{str(error).rstrip('.')}; the preset '{options.preset}' is: {preset}."
+        raise InvalidRequest(text, param=error.param, code=error.code) from None
+
+
+def _filled_in(options: DiffusionOptions, preset: Preset, ctx: ServerContext) -> DiffusionOptions:
+    """The options and, where they say nothing, what the preset says for the rule used."""
+    strategy = options.strategy or preset.strategy or _implied(options) or ctx.defaults.strategy
+    said = {
+        name: value
+        for name, value in preset.said.items()
+        if getattr(options, name) is None and goes_with(name, strategy)
+    }
+    return options.model_copy(update=said)
+
+
+def _resolve(options: DiffusionOptions, max_tokens: int, ctx: ServerContext) -> DecodingParams:
     _check_limits(options, ctx)
     strategy = _strategy(options, ctx)
     defaults = ctx.defaults
@@ -52,19 +71,21 @@ def deadline_for(options: DiffusionOptions, ctx: ServerContext) -> float | None:
 
 def _strategy(options: DiffusionOptions, ctx: ServerContext) -> StrategyName:
     """The one named, else the one implied by the parameters given, else the default."""
-    strategy = options.strategy
-    for name, owner in _BELONGS_TO.items():
-        if getattr(options, name) is None:
-            continue
-        if strategy is None:
-            strategy = owner
-        elif strategy is not owner:
+    strategy = options.strategy or _implied(options)
+    for name, owner in RULE_OF.items():
+        if getattr(options, name) is not None and owner is not strategy:
             raise _bad(name, f"belongs to the strategy '{owner}', not to '{strategy}'")
     if strategy is None:
         return ctx.defaults.strategy
     if strategy not in ctx.limits.strategies:
         raise _bad("strategy", f"'{strategy}' is not allowed on this server")
     return strategy
+
+
+def _implied(options: DiffusionOptions) -> StrategyName | None:
+    """The strategy that the first parameter of one belongs to."""
+    said = (name for name in RULE_OF if getattr(options, name) is not None)
+    return next((RULE_OF[name] for name in said), None)
 
 
 def _check_apd(options: DiffusionOptions, ctx: ServerContext) -> None:

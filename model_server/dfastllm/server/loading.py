@@ -38,7 +38,7 @@ def load(settings: Settings) -> Loaded:
     service = EngineService(built.engine, built.tokenizer)
     loaded = time.perf_counter()
     metrics.counting = False
-    service.warm_up(built.defaults.decoding)
+    service.warm_up(built.defaults.decoding_of())
     metrics.counting = True
     service.start()
     log.info(
@@ -59,6 +59,7 @@ def load(settings: Settings) -> Loaded:
         max_model_len=built.engine.config.max_model_len,
         eos_ids=built.engine.spec.eos_ids,
         defaults=built.defaults.decoding,
+        presets=built.defaults.presets,
         limits=limits_of(settings.decoding),
         default_max_tokens=settings.decoding.default_max_tokens,
         default_temperature=built.defaults.temperature,
@@ -68,6 +69,7 @@ def load(settings: Settings) -> Loaded:
         max_logprobs=server.max_logprobs,
         timeout_s=settings.engine.request_timeout_s,
         keepalive_s=server.keepalive_s,
+        can_infill=not built.engine.spec.causal_context,
         verifies=built.engine.verifies,
     )
     return Loaded(context, service.close)
@@ -78,13 +80,14 @@ def check_defaults(
 ) -> None:
     """What a request gets when it says nothing must be what a request may ask for.
 
-    The settings check themselves; the model's own generation_config.json is checked here. Raises
-    CheckpointError.
+    The settings check themselves; the model's own generation_config.json is checked here, with the
+    preset that the settings choose from it. Raises CheckpointError.
     """
+    chosen = "" if section.preset is None else f" with preset {section.preset}"
     if defaults.strategy is StrategyName.APD and not verifies:
         raise CheckpointError(
-            "the default strategy is apd, which needs a verifier, and there is none: name one with "
-            "--verifier, or another strategy"
+            f"the default strategy{chosen} is apd, which needs a verifier, and there is none: name "
+            "one with --verifier, or another strategy"
         )
     allowed = {
         "strategy": defaults.strategy in section.allowed_strategies,
@@ -99,8 +102,8 @@ def check_defaults(
     for name, fits in allowed.items():
         if not fits:
             raise CheckpointError(
-                f"the model's default {name} is {getattr(defaults, name)}, which the limits in "
-                f"section decoding forbid; set {name} there"
+                f"the model's default {name}{chosen} is {getattr(defaults, name)}, which the "
+                f"limits in section decoding forbid; set {name} there"
             )
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 
 from dfastllm.core import CacheKind, Remasking, StrategyName
 from dfastllm.errors import InvalidRequest
+from dfastllm.presets import PresetName
 from dfastllm.server.fields import Int, Prompt, Stop, Text
 from dfastllm.server.parameters import CHAT, COMPLETIONS, Neutral, sift, unsupported
 
@@ -30,6 +31,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
 
+_Preset = Annotated[PresetName, Strict(False)]
 _Strategy = Annotated[StrategyName, Strict(False)]
 _Cache = Annotated[CacheKind, Strict(False)]
 _Remasking = Annotated[Remasking, Strict(False)]
@@ -40,6 +42,7 @@ class DiffusionOptions(_Strict):
 
     model_config = ConfigDict(extra="forbid")
 
+    preset: _Preset | None = None
     strategy: _Strategy | None = None
     steps: Int | None = Field(default=None, ge=1, le=_INT32)
     block_length: Int | None = Field(default=None, ge=1, le=_INT32)

@@ -32,6 +32,7 @@ class RequestRecord:
     stream: bool = False
     choices: int = 0
     priority: int = 0
+    preset: str | None = None
     strategy: str | None = None
     cache: str | None = None
     ignored: tuple[str, ...] = ()

@@ -54,6 +54,7 @@ class Usage(TypedDict):
 
 
 class DiffusionReport(TypedDict):
+    preset: NotRequired[str]
     strategy: str
     forward_passes: int
     refresh_passes: int
@@ -162,6 +163,8 @@ def diffusion_report(job: Job, stats: Sequence[RequestStats]) -> DiffusionReport
         "queue_s": round(sum(row.queue_s for row in stats), 6),
         "compute_s": round(sum(row.compute_s for row in stats), 6),
     }
+    if job.preset is not None:
+        report["preset"] = job.preset.value
     if job.requests[0].decoding.strategy is StrategyName.APD:
         report["verifier_passes"] = sum(row.verifier_passes for row in stats)
         report["drafted"] = sum(row.drafted for row in stats)

@@ -199,6 +199,7 @@ def _note(job: Job, record: RequestRecord) -> None:
     record.stream = job.stream
     record.choices = len(job.requests)
     record.priority = first.priority
+    record.preset = None if job.preset is None else job.preset.value
     record.strategy = first.decoding.strategy.value
     record.cache = first.decoding.cache.value
 

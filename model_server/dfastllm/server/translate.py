@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from dfastllm.core import Request, SamplingParams
 from dfastllm.errors import InvalidRequest
+from dfastllm.presets import PresetName
 from dfastllm.server.bounds import (
     check_choices,
     check_logprobs,
@@ -34,8 +35,8 @@ class Job:
     """One HTTP request as work for the engine, and what its answer must carry.
 
     `requests` holds one row for each choice, prompt by prompt, `n` rows for each. `echoes` is the
-    text each choice begins with. `logprobs` asks for the confidence of each token. Without
-    `needs_engine` the echo is the whole answer.
+    text each choice begins with. `logprobs` asks for the confidence of each token. `preset` is the
+    one that was asked for. Without `needs_engine` the echo is the whole answer.
     """
 
     answer_id: str
@@ -47,6 +48,7 @@ class Job:
     include_usage: bool = False
     logprobs: bool = False
     return_token_ids: bool = False
+    preset: PresetName | None = None
 
     @property
     def needs_engine(self) -> bool:
@@ -140,6 +142,7 @@ def _job(
         include_usage=options is not None and options.include_usage,
         logprobs=logprobs,
         return_token_ids=request.return_token_ids,
+        preset=request.diffusion.preset,
     )
 
 
@@ -202,7 +205,7 @@ def _suffix_ids(request: CompletionRequest, ctx: ServerContext) -> tuple[int, ..
     if not request.suffix:
         return ()
     if not ctx.can_infill:
-        raise unsupported("suffix", "this model cannot fill in")
+        raise unsupported("suffix", "this model sees nothing right of its answer")
     check_text(request.suffix, ctx, "suffix")
     return no_mask(ctx.codec.encode(request.suffix, add_special_tokens=False), ctx, "suffix")
 

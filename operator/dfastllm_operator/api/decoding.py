@@ -11,6 +11,14 @@ from pydantic import Field
 from dfastllm_operator.api.structure import Rule, Struct
 
 
+class Preset(StrEnum):
+    """How much of an answer's quality may go for its speed."""
+
+    QUALITY = "quality"  # as good as the model answers
+    BALANCED = "balanced"  # faster, with hardly a loss
+    FAST = "fast"  # as fast as is still of use
+
+
 class Strategy(StrEnum):
     """The rule that picks the positions to commit after a forward."""
 
@@ -40,6 +48,11 @@ class Remasking(StrEnum):
 class Decoding(Struct):
     """How masks become tokens unless a request says otherwise, and what a request may ask for."""
 
+    preset: Preset | None = Field(
+        default=None,
+        description="Named rule with its parameters, as the model defines them: `quality`, "
+        "`balanced` or `fast`. What is set beside it goes first. Left out: none.",
+    )
     strategy: Strategy | None = Field(
         default=None,
         description="Rule that picks the positions to commit after a forward: `fixed` (a quota "

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StringConstraints, WithJsonSchema
 
 from dfastllm_operator.api.access import Auth, Ingress, Monitoring, NetworkPolicy, RateLimit
-from dfastllm_operator.api.decoding import Decoding
+from dfastllm_operator.api.decoding import Decoding, Strategy
 from dfastllm_operator.api.duration import Duration, seconds
 from dfastllm_operator.api.engine import Engine, Server
 from dfastllm_operator.api.model import Model
@@ -139,6 +139,16 @@ class Spec(Struct):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.decoding.strategy) || self.decoding.strategy != 'apd' || "
+            "(has(self.model.verifier) ? "
+            "!has(self.model.verifier.name) || self.model.verifier.name != 'none' : "
+            "self.model.uri.startsWith('builtin://'))",
+            "decoding.strategy apd needs a verifier: set model.verifier.uri (or, for a model of "
+            "Dream's layout, model.verifier.name to self), or choose another strategy",
+            lambda spec: spec.decoding.strategy is not Strategy.APD or spec.model.verifies,
+            ".decoding.strategy",
+        ),
         Rule(
             "!(self.autoscaling.type in ['hpa', 'keda']) || has(self.replicas.max)",
             "autoscaling.type hpa and keda need replicas.max: set the most replicas you can pay "

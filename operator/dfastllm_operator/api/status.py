@@ -51,7 +51,13 @@ class SizingStatus(Struct):
         default=None, description="Number of parameters, for example `8.02B`."
     )
     dtype: str | None = Field(default=None, description="Number format of the weights in memory.")
-    weights: str | None = Field(default=None, description="Memory of the weights, as a quantity.")
+    weights: str | None = Field(
+        default=None,
+        description="Memory of the weights, the verifier's among them, as a quantity.",
+    )
+    verifier: str | None = Field(
+        default=None, description="Memory of the verifier's weights, as a quantity."
+    )
     kv_cache: str | None = Field(
         default=None, description="Memory of the K/V cache for all running answers, as a quantity."
     )

@@ -63,13 +63,16 @@ def inference_service(
 
 def _server(pod: RenderedPod, platform: Platform) -> Json:
     """A model without an address is a multi-model server to KServe; so it is a plain container."""
-    if pod.storage_uri is None:
-        return {"containers": [{"name": CONTAINER, **pod.container}]}
+    uris = {"storageUris": list(pod.storage_uris)} if pod.storage_uris else {}
+    if pod.built_in:
+        return {"containers": [{"name": CONTAINER, **pod.container}], **uris}
+    uri = {"storageUri": pod.storage_uri} if pod.storage_uri is not None else {}
     return {
         "model": {
             "modelFormat": {"name": pod.model_format},
             "runtime": platform.runtime,
-            "storageUri": pod.storage_uri,
+            **uri,
             **pod.container,
-        }
+        },
+        **uris,
     }

@@ -12,8 +12,9 @@ CONFIG_FILE = "config.yaml"
 class RenderedPod:
     """`spec` has the fields of a pod, `container` those of the server's container but its name.
 
-    `config` is the content of the server's configuration file, `storage_uri` where KServe fetches
-    the model from (None: it is in the image).
+    `config` is the content of the server's configuration file. `built_in`: the image brings the
+    model. Else KServe does, from `storage_uri`, or from one of `storage_uris`, which has the
+    verifier too.
     """
 
     labels: dict[str, str]
@@ -21,5 +22,7 @@ class RenderedPod:
     spec: Json
     container: Json
     config: Json
+    built_in: bool
     storage_uri: str | None
     model_format: str
+    storage_uris: tuple[Json, ...] = ()

@@ -29,6 +29,7 @@ def render(service: DFastLLMService, revision: Revision) -> RenderedPod:
         spec=_pod(service, gpu, names.revision(service.name, revision.hash)),
         container=_container(spec, revision),
         config=server_config(service, gpu=gpu is not None),
+        built_in=spec.model.built_in,
         storage_uri=_storage_uri(spec),
         model_format=spec.model.format.value,
     )

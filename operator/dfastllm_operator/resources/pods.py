@@ -1,23 +1,32 @@
 """Versions of rendering a pod. Old ones stay for ever, so a new operator restarts no workload.
 
 A revision keeps the number of the version it was made with. Whoever has to change what ends in a
-pod's template copies `pod_v1` and what it calls to a new version and moves `CURRENT`.
+pod's template copies the newest version and what it calls to a new one and has `version_of` name
+it. One that only adds what no spec could ask for before may call the former, as `pod_v2` does.
 """
 
 from collections.abc import Callable, Mapping
 
-from dfastllm_operator.api import DFastLLMService, with_pod_inputs
+from dfastllm_operator.api import DFastLLMService, Spec, with_pod_inputs
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Revision
 from dfastllm_operator.errors import Refuse
-from dfastllm_operator.resources import pod_v1
+from dfastllm_operator.resources import pod_v1, pod_v2
 from dfastllm_operator.resources.pod import RenderedPod
-
-CURRENT = 1
 
 RENDER_VERSIONS: Mapping[int, Callable[[DFastLLMService, Revision], RenderedPod]] = {
     1: pod_v1.render,
+    2: pod_v2.render,
 }
+
+
+def version_of(spec: Spec) -> int:
+    """The version for a new revision: the oldest one that knows all that `spec` asks for.
+
+    So after a downgrade an older operator still has the services that ask for nothing it lacks.
+    """
+    new_in_2 = (spec.model.verifier, spec.decoding.preset, spec.model.uri == "builtin://smol")
+    return 2 if any(new_in_2) else 1
 
 
 def render_pod(service: DFastLLMService, revision: Revision) -> RenderedPod:

@@ -10,8 +10,9 @@ import json
 from dfastllm_operator.api.model import ModelFormat
 from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import SERVING_RUNTIME
+from dfastllm_operator.places import MODEL_DIRECTORY
 from dfastllm_operator.resources.pod_v1 import PORT_NAME
-from dfastllm_operator.serverconfig import MODEL_DIRECTORY, PORT, drain_s, pre_stop_s
+from dfastllm_operator.serverconfig import PORT, drain_s, pre_stop_s
 
 PUBLIC_NAME = "dfastllm"
 OPERATOR_NAME = "dfastllm-operator"

@@ -9,8 +9,8 @@ Amounts = dict[str, str]
 
 GPU_CPU = "2"  # the engine's thread and the HTTP side; the GPU computes
 PLAIN_CPU = "4"  # all the computing
-BUILTIN_CPU = "500m"
-BUILTIN_CPU_LIMIT = "2"
+BUILTIN_CPU = {"builtin://tiny": ("500m", "2"), "builtin://smol": ("2", "4")}
+"""Request and limit."""
 
 
 def resources_of(spec: Spec, sizing: Sizing) -> tuple[Amounts, Amounts]:
@@ -48,7 +48,7 @@ def _computed(spec: Spec, sizing: Sizing) -> tuple[Amounts, Amounts]:
         requests["memory"] = limits["memory"] = memory(sizing.pod_memory + shm)
     if spec.model.built_in:
         # KServe writes limits of its own into a predictor without a runtime that names none.
-        requests["cpu"], limits["cpu"] = BUILTIN_CPU, BUILTIN_CPU_LIMIT
+        requests["cpu"], limits["cpu"] = BUILTIN_CPU[spec.model.uri]
     elif sizing.gpu:
         requests["cpu"] = GPU_CPU
     else:

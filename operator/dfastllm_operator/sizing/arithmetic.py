@@ -3,6 +3,7 @@
 Pure numbers in, numbers out; `size` says which and puts them into words.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfastllm_operator.sizing.quantity import GI, MI
@@ -60,25 +61,32 @@ def weights_bytes(shape: ModelShape, dtype: str) -> int:
     return shape.parameters * BYTES[dtype]
 
 
-def kv_tokens(shape: ModelShape, load: Load, dtype: str, *, gpu: bool) -> int:
-    """Positions whose K/V are kept: every running answer at full length, or less if capped."""
+def kv_tokens(token_bytes: int, load: Load, *, gpu: bool) -> int:
+    """Positions whose K/V are kept: every running answer at full length, or less if capped.
+
+    `token_bytes` are those of one position, the verifier's among them: it keeps as many.
+    """
     pages = -(-load.model_len // PAGE_TOKENS)
     most = load.running * pages * PAGE_TOKENS
     if load.kv_cache_tokens is not None:
         return min(load.kv_cache_tokens, most)
     if not gpu:
-        return min(CPU_KV_BYTES // shape.kv_bytes_per_token(dtype), most)
+        return min(CPU_KV_BYTES // token_bytes, most)
     return most
 
 
-def work(shape: ModelShape, load: Load, dtype: str, *, gpu: bool) -> Work:
-    """What a step needs: logits of the masked positions of all blocks, activations of all fed."""
+def work(networks: Sequence[ModelShape], load: Load, dtype: str, *, gpu: bool) -> Work:
+    """What a step needs: logits of the masked positions of all blocks, activations of all fed.
+
+    A verifier's logits are compared with the model's; it is run after the model, not beside it.
+    """
     positions = min(load.running * load.block_length, load.step_tokens)
     fed = min(load.step_tokens, load.running * load.model_len)
+    width = max(shape.hidden_size for shape in networks)
     return Work(
         positions=positions,
-        logits=positions * shape.vocab_size * LOGIT_BYTES,
-        activations=fed * shape.hidden_size * ACTIVATION_VECTORS * BYTES[dtype],
+        logits=positions * sum(shape.vocab_size for shape in networks) * LOGIT_BYTES,
+        activations=fed * width * ACTIVATION_VECTORS * BYTES[dtype],
         runtime=GPU_RUNTIME_BYTES if gpu else 0,
     )
 

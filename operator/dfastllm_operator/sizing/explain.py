@@ -10,20 +10,44 @@ from dfastllm_operator.sizing.shape import BYTES, ModelShape
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Everything the words are made of."""
+    """Everything the words are made of.
+
+    `verifies_itself`: the verifier is the model, whose weights are there once.
+    """
 
     shape: ModelShape
+    verifier: ModelShape | None
+    verifies_itself: bool
     source: str
     dtype: str
     load: Load
     gpu: bool
-    weights: int
-    kv_tokens: int
-    work: Work
+
+    @property
+    def networks(self) -> list[ModelShape]:
+        return [self.shape] if self.verifier is None else [self.shape, self.verifier]
+
+    @property
+    def verifier_weights(self) -> int:
+        if self.verifier is None or self.verifies_itself:
+            return 0
+        return arithmetic.weights_bytes(self.verifier, self.dtype)
+
+    @property
+    def weights(self) -> int:
+        return arithmetic.weights_bytes(self.shape, self.dtype) + self.verifier_weights
 
     @property
     def token_bytes(self) -> int:
-        return self.shape.kv_bytes_per_token(self.dtype)
+        return sum(shape.kv_bytes_per_token(self.dtype) for shape in self.networks)
+
+    @property
+    def kv_tokens(self) -> int:
+        return arithmetic.kv_tokens(self.token_bytes, self.load, gpu=self.gpu)
+
+    @property
+    def work(self) -> Work:
+        return arithmetic.work(self.networks, self.load, self.dtype, gpu=self.gpu)
 
     @property
     def kv(self) -> int:
@@ -54,10 +78,13 @@ def explain(sums: Sums) -> str:
 
 
 def weights_words(sums: Sums) -> str:
-    return (
-        f"weights {short(sums.shape.parameters)} x {BYTES[sums.dtype]} bytes ({sums.dtype}) = "
-        f"{shown(sums.weights)}"
-    )
+    own = sums.weights - sums.verifier_weights
+    each = f"x {BYTES[sums.dtype]} bytes"
+    words = f"weights {short(sums.shape.parameters)} {each} ({sums.dtype}) = {shown(own)}"
+    if sums.verifier is None or not sums.verifier_weights:
+        return words
+    verifier = f"verifier {short(sums.verifier.parameters)} {each} = {shown(sums.verifier_weights)}"
+    return f"{words}; {verifier}"
 
 
 def kv_words(sums: Sums) -> str:
@@ -65,14 +92,18 @@ def kv_words(sums: Sums) -> str:
     held = f"K/V {sums.kv_tokens} tokens"
     if sums.kv_tokens >= load.running * load.model_len:
         held += f" ({load.running} answers of {load.model_len})"
-    return f"{held} x {shown(sums.token_bytes)} = {shown(sums.kv)}"
+    of_each = " + ".join(shown(shape.kv_bytes_per_token(sums.dtype)) for shape in sums.networks)
+    each = of_each if sums.verifier is None else f"({of_each} of the verifier)"
+    return f"{held} x {each} = {shown(sums.kv)}"
 
 
 def work_words(sums: Sums) -> str:
     work = sums.work
+    widths = " + ".join(str(shape.vocab_size) for shape in sums.networks)
+    vocabulary = widths if sums.verifier is None else f"({widths})"
     runtime = f" + runtime {shown(work.runtime)}" if work.runtime else ""
     return (
-        f"overhead: logits {work.positions} positions x {sums.shape.vocab_size} tokens x "
+        f"overhead: logits {work.positions} positions x {vocabulary} tokens x "
         f"{arithmetic.LOGIT_BYTES} bytes = {shown(work.logits)} + activations "
         f"{shown(work.activations)}{runtime} = {shown(work.total)}"
     )

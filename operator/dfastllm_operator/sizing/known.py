@@ -1,10 +1,10 @@
-"""Models whose shape is known without looking: the built-in one and the published families."""
+"""Models whose shape is known without looking: the built-in ones and published families."""
 
-from dfastllm_operator.api import Spec
-from dfastllm_operator.api.model import BUILTIN
+from dfastllm_operator.api.model import Model
+from dfastllm_operator.api.verifier import Verifier, VerifierName
 from dfastllm_operator.sizing.shape import ModelShape
 
-# The config.json inside the server image; a test compares.
+# The config.json files inside the server image; a test compares.
 TINY = ModelShape(
     parameters=7_082_240,
     layers=8,
@@ -14,6 +14,25 @@ TINY = ModelShape(
     dtype="float16",
     max_position=1024,
 )
+
+TINY_VERIFIER = ModelShape(
+    parameters=1_869_504,
+    layers=4,
+    kv_heads=3,
+    head_dim=64,
+    vocab_size=512,
+    dtype="float16",
+    max_position=1024,
+)
+SMOL = ModelShape(
+    parameters=134_515_008,
+    layers=30,
+    kv_heads=3,
+    head_dim=64,
+    vocab_size=49_152,
+    max_position=2048,
+)
+"""Its verifier is the model it was made from, of the same shape."""
 
 # config.json of GSAI-ML/LLaDA-8B-Instruct: d_model 4096, 32 layers, 32 heads without grouping,
 # MLP 12288, embedding_size 126464, untied head. LLaDA-1.5 is the same network, tuned further.
@@ -43,6 +62,17 @@ def _qwen_7b(max_position: int) -> ModelShape:
     )
 
 
+# config.json of Qwen2.5-0.5B, the smallest with Dream's tokens: hidden 896, 24 layers, 14 heads
+# over 2, MLP 4864, vocabulary 151936, tied head, biases on q, k and v.
+_QWEN_05B = ModelShape(
+    parameters=494_032_768,
+    layers=24,
+    kv_heads=2,
+    head_dim=64,
+    vocab_size=151_936,
+    max_position=32_768,
+)
+
 KNOWN = {
     "GSAI-ML/LLaDA-8B-Base": _LLADA_8B,
     "GSAI-ML/LLaDA-8B-Instruct": _LLADA_8B,
@@ -54,19 +84,34 @@ KNOWN = {
     "apple/DiffuCoder-7B-Base": _qwen_7b(131_072),
     "apple/DiffuCoder-7B-Instruct": _qwen_7b(131_072),
     "apple/DiffuCoder-7B-cpGRPO": _qwen_7b(131_072),
+    "Qwen/Qwen2.5-0.5B": _QWEN_05B,
+    "Qwen/Qwen2.5-0.5B-Instruct": _QWEN_05B,
 }
 """Shapes by repository of the Hugging Face hub."""
 
-_BY_URI = {BUILTIN: TINY} | {f"hf://{name}".lower(): shape for name, shape in KNOWN.items()}
+_BY_URI = {
+    "builtin://tiny": TINY,
+    "builtin://tiny-verifier": TINY_VERIFIER,
+    "builtin://smol": SMOL,
+    "builtin://smol-verifier": SMOL,
+} | {f"hf://{name}".lower(): shape for name, shape in KNOWN.items()}
 
 
-def known_shape(spec: Spec) -> ModelShape | None:
-    """The shape of the model the spec names, if its address says which one it is."""
-    return _BY_URI.get(spec.model.uri.lower())
+def known_shape(uri: str) -> ModelShape | None:
+    """The shape of the model at `uri`, if the address says which one it is."""
+    return _BY_URI.get(uri.lower())
 
 
-def needs_hub(spec: Spec) -> tuple[str, str | None] | None:
+def verifier_of(model: Model) -> Verifier | None:
+    """The verifier of `model`: the one that is named, or that a built-in model brings."""
+    if model.verifier is not None:
+        return None if model.verifier.name is VerifierName.NONE else model.verifier
+    return Verifier(uri=f"{model.uri}-verifier") if model.built_in else None
+
+
+def needs_hub(at: Model | Verifier) -> tuple[str, str | None] | None:
     """Repository and revision whose config.json would tell the size; None: no need to ask."""
-    if spec.model.scheme != "hf" or spec.model.size is not None or known_shape(spec) is not None:
+    uri = at.uri or ""
+    if not uri.startswith("hf://") or at.size is not None or known_shape(uri) is not None:
         return None
-    return spec.model.uri.removeprefix("hf://"), spec.model.revision
+    return uri.removeprefix("hf://"), at.revision

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from dfastllm_operator.api import Spec
-from dfastllm_operator.api.model import Dtype
+from dfastllm_operator.api.model import Dtype, Model
 from dfastllm_operator.api.quantity import amount
+from dfastllm_operator.api.verifier import Verifier, VerifierName
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json
 from dfastllm_operator.errors import Refuse
@@ -19,21 +20,28 @@ from dfastllm_operator.sizing.explain import (
     work_words,
 )
 from dfastllm_operator.sizing.hub_config import HubConfig
-from dfastllm_operator.sizing.known import known_shape
+from dfastllm_operator.sizing.known import known_shape, verifier_of
 from dfastllm_operator.sizing.quantity import shown
 from dfastllm_operator.sizing.shape import ASSUMED_POSITIONS, BYTES, ModelShape, estimated
 
 DEFAULT_BLOCK_LENGTH = 32
 """What the server decodes in when neither the spec nor the model says a block length."""
 
+DEFAULT_LOOKAHEAD = 128
+"""The longest draft that the server makes when neither says one."""
+
+BUILTIN_LOOKAHEAD = 64
+"""The longest that a built-in model says, in its defaults or a preset; a test compares."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
     """Sizes in bytes.
 
-    `weights`, `kv_cache` and `overhead` lie on the device that computes; `pod_memory` is what the
-    pod needs beside it. All are 0 when the size is not known and the spec names the resources
-    itself. `source` says where the shape of the model is from.
+    `weights` (the verifier's among them, which are `verifier`), `kv_cache` and `overhead` lie on
+    the device that computes; `pod_memory` is what the pod needs beside it. All are 0 when a size is
+    not known and the spec names the resources itself. `source` says where the shape of the model
+    is from.
     """
 
     source: str
@@ -42,6 +50,7 @@ class Sizing:
     parameters: int = 0
     dtype: str = ""
     weights: int = 0
+    verifier: int = 0
     kv_cache: int = 0
     overhead: int = 0
     pod_memory: int = 0
@@ -57,6 +66,7 @@ class Sizing:
                 "parameters": short(self.parameters),
                 "dtype": self.dtype,
                 "weights": shown(self.weights),
+                **({"verifier": shown(self.verifier)} if self.verifier else {}),
                 "kvCache": shown(self.kv_cache),
                 "overhead": shown(self.overhead),
                 "total": shown(self.total),
@@ -64,28 +74,26 @@ class Sizing:
         return status
 
 
-def size(spec: Spec, hub: HubConfig | None) -> Sizing:
-    """The size of one replica of `spec`.
+def size(spec: Spec, hub: HubConfig | None, verifier_hub: HubConfig | None = None) -> Sizing:
+    """The size of one replica of `spec`; the hub's answers are for the model and its verifier.
 
-    Raises Refuse("SizeUnknown") when nothing says how large the model is, and Refuse("DoesNotFit")
-    when `resources.gpu.memory` cannot hold it.
+    Raises Refuse("SizeUnknown") when nothing says how large one of them is, and
+    Refuse("DoesNotFit") when `resources.gpu.memory` cannot hold them.
     """
     gpu = uses_gpu(spec)
-    shape, source = _shape(spec, hub)
+    shape, source = _shape(spec.model, hub)
     if shape is None:
-        if "memory" in spec.resources.requests:
-            return Sizing(
-                source="resources",
-                explanation="the size of the model is not known; resources are as the spec says",
-                gpu=gpu,
-            )
-        raise Refuse(Reason.SIZE_UNKNOWN, _unknown(spec))
+        return _as_the_spec_says(spec, spec.model, gpu=gpu)
+    verifier = verifier_of(spec.model)
+    itself = verifier is not None and verifier.name is VerifierName.SELF
+    verifying = shape if itself else None
+    if verifier is not None and not itself:
+        verifying, _ = _shape(verifier, verifier_hub)
+        if verifying is None:
+            return _as_the_spec_says(spec, verifier, gpu=gpu)
+    load = _load(spec, shape, verifies=verifier is not None)
     dtype = _dtype(spec, shape, gpu=gpu)
-    load = _load(spec, shape)
-    weights = arithmetic.weights_bytes(shape, dtype)
-    tokens = arithmetic.kv_tokens(shape, load, dtype, gpu=gpu)
-    work = arithmetic.work(shape, load, dtype, gpu=gpu)
-    sums = Sums(shape, source, dtype, load, gpu, weights, tokens, work)
+    sums = Sums(shape, verifying, itself, source, dtype, load, gpu)
     _check_fit(spec, sums)
     return Sizing(
         source=source,
@@ -93,10 +101,11 @@ def size(spec: Spec, hub: HubConfig | None) -> Sizing:
         gpu=gpu,
         parameters=shape.parameters,
         dtype=dtype,
-        weights=weights,
+        weights=sums.weights,
+        verifier=sums.verifier_weights,
         kv_cache=sums.kv,
-        overhead=work.total,
-        pod_memory=arithmetic.pod_bytes(weights, sums.kv, work.total, gpu=gpu),
+        overhead=sums.work.total,
+        pod_memory=arithmetic.pod_bytes(sums.weights, sums.kv, sums.work.total, gpu=gpu),
     )
 
 
@@ -108,8 +117,8 @@ def uses_gpu(spec: Spec) -> bool:
     return gpu.count > 0
 
 
-def _shape(spec: Spec, hub: HubConfig | None) -> tuple[ModelShape | None, str]:
-    said = spec.model.size
+def _shape(at: Model | Verifier, hub: HubConfig | None) -> tuple[ModelShape | None, str]:
+    said = at.size
     if said is not None:
         shape = estimated(
             said.parameter_count,
@@ -120,41 +129,58 @@ def _shape(spec: Spec, hub: HubConfig | None) -> tuple[ModelShape | None, str]:
             dtype=said.dtype.value,
         )
         return shape, "model.size"
-    known = known_shape(spec)
+    known = known_shape(at.uri or "")
     if known is not None:
-        return known, "built-in model" if spec.model.built_in else "table of known models"
+        return known, "built-in model" if at.built_in else "table of known models"
     if hub is not None:
         return hub.shape, f"config.json of {hub.repository}"
     return None, ""
 
 
+def _as_the_spec_says(spec: Spec, unknown: Model | Verifier, *, gpu: bool) -> Sizing:
+    """Without the size of `unknown`: the spec names the memory itself, or all stops here."""
+    verifies = unknown is not spec.model
+    what = "verifier" if verifies else "model"
+    if "memory" in spec.resources.requests:
+        return Sizing(
+            source="resources",
+            explanation=f"the size of the {what} is not known; resources are as the spec says",
+            gpu=gpu,
+        )
+    raise Refuse(Reason.SIZE_UNKNOWN, _unknown(unknown, what))
+
+
 def _dtype(spec: Spec, shape: ModelShape, *, gpu: bool) -> str:
-    """As the server chooses: on a CPU float32, where half precision is slow."""
+    """As the server chooses; on a CPU the larger of what it may, by what the processor can."""
     if spec.engine.dtype != Dtype.AUTO:
         return spec.engine.dtype.value
     return shape.dtype if gpu else "float32"
 
 
-def _load(spec: Spec, shape: ModelShape) -> Load:
-    engine = spec.engine
+def _load(spec: Spec, shape: ModelShape, *, verifies: bool) -> Load:
+    """With a verifier a step may be one of strategy apd, where a whole draft gets logits."""
+    engine, decoding = spec.engine, spec.decoding
+    block = decoding.block_length or DEFAULT_BLOCK_LENGTH
+    draft = decoding.lookahead or (BUILTIN_LOOKAHEAD if spec.model.built_in else DEFAULT_LOOKAHEAD)
     return Load(
         running=engine.max_running_requests,
         model_len=engine.max_model_len or shape.max_position or ASSUMED_POSITIONS,
-        block_length=spec.decoding.block_length or DEFAULT_BLOCK_LENGTH,
+        block_length=max(block, draft if verifies else 0),
         step_tokens=engine.max_step_tokens,
         kv_cache_tokens=engine.kv_cache_tokens,
         memory_fraction=engine.memory_fraction,
     )
 
 
-def _unknown(spec: Spec) -> str:
+def _unknown(at: Model | Verifier, what: str) -> str:
     tried = (
-        f"the config.json of {spec.model.uri} could not be read"
-        if spec.model.scheme == "hf"
-        else f"{spec.model.uri} cannot be looked into"
+        f"the config.json of {at.uri} could not be read"
+        if (at.uri or "").startswith("hf://")
+        else f"{at.uri} cannot be looked into"
     )
+    field = "spec.model.size" if what == "model" else f"spec.model.{what}.size"
     return (
-        f"the size of the model is not known: {tried}. Set spec.model.size.parameters, for example "
+        f"the size of the {what} is not known: {tried}. Set {field}.parameters, for example "
         "8B, and if you know them layers, kvHeads, headDim and dtype; or set "
         "spec.resources.requests.memory and spec.resources.gpu yourself."
     )

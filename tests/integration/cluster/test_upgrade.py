@@ -112,7 +112,7 @@ def test_a_new_operator_writes_nothing_and_a_users_edit_brings_its_own(served: S
     assert not services.pod_uids("built-in") & before["built-in"]["pods"]
     others = _all_running(served)
     assert [others[name] for name in SERVICES[1:]] == [before[name] for name in SERVICES[1:]]
-    assert services.get("on-a-volume")["status"]["renderVersion"] == VERSION - 1
+    assert services.get("on-a-volume")["status"]["renderVersion"] == 1
 
 
 def test_an_old_operator_leaves_alone_what_a_newer_one_made_and_says_so(served: Stage) -> None:
@@ -157,5 +157,5 @@ def test_an_old_operator_carries_out_an_edit_of_what_a_newer_one_made(served: St
         assert services.child(kind, newer), "pods of the newer operator still use it"
     services.edit("built-in", podAnnotations=None, env=[{"name": "MORE", "value": "2"}])
     services.settled("built-in")
-    assert services.get("built-in")["status"]["renderVersion"] == VERSION - 1
+    assert services.get("built-in")["status"]["renderVersion"] == 1
     assert not services.child(CONFIG_MAP, newer)

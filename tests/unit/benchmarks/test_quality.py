@@ -1,4 +1,4 @@
-"""The published small model keeps its quality by rule: the CI preset, with floors."""
+"""The published small model keeps its quality by rule: the CI grid, with floors."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from dfastllm.errors import InvalidRequest
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
-    options = arguments(["--preset", "ci", "--threads", "1"])
+    options = arguments(["--grid", "ci", "--threads", "1"])
     run = Run(open_partner(options), suites_of(options))
     return {rule.name: run.of_rule(rule) for rule in rules_of("ci")}
 
@@ -35,6 +35,14 @@ def test_a_confident_model_writes_many_tokens_a_forward_at_no_loss(results: dict
     assert row["many"]["score"] >= 70
 
 
+def test_drafts_that_the_verifier_read_are_long_and_lose_nothing(results: dict[str, Any]) -> None:
+    row, plain = results["apd 0.5"], results["fixed 1"]
+    assert row["one"]["score"] >= plain["one"]["score"] - 5
+    assert row["many"]["score"] >= plain["many"]["score"]
+    assert row["one"]["tokens_per_forward"] >= 12
+    assert row["many"]["tokens_per_forward"] >= 2.5
+
+
 def test_four_tokens_a_step_ruin_choices_that_must_agree(results: dict[str, Any]) -> None:
     row = results["fixed 4"]
     assert row["one"]["score"] >= 90
@@ -51,7 +59,7 @@ class Echo:
     """Answers every question by its rule's name, and knows no caches."""
 
     def answer(self, questions: list[Question], rule: Rule, max_tokens: int) -> list[Answer]:
-        if rule.cache != "none":
+        if rule.cache in ("prefix", "dual"):
             raise InvalidRequest("no caches here")
         return [Answer(rule.name, 2, 1, ended=True)] * len(questions)
 
@@ -60,14 +68,20 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quality, "open_partner", lambda options: Echo())
-    flags = ["quality", "--preset", "cache", "--count", "3", "--name", "x", "--resume"]
+    flags = ["quality", "--grid", "cache", "--count", "3", "--name", "x", "--resume"]
     flags += ["--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", [*flags, "--minutes", "-1"])
     quality.main()
+    assert json.loads((tmp_path / "x.json").read_text())["results"] == {}
+    monkeypatch.setattr("sys.argv", [*flags, "--suites", "one"])
+    quality.main()
+    part = json.loads((tmp_path / "x.json").read_text())["results"]
+    assert "many" not in part["fixed 1 no cache"]
     monkeypatch.setattr("sys.argv", flags)
     quality.main()
     first = json.loads((tmp_path / "x.json").read_text())
-    assert first["results"]["fixed 1"]["one"]["texts"] == ["fixed 1"] * 3
+    assert first["results"]["fixed 1 no cache"]["one"]["texts"] == ["fixed 1 no cache"] * 3
+    assert first["results"]["fixed 1 no cache"]["one"] == part["fixed 1 no cache"]["one"]
     assert first["results"]["fixed 1 dual cache"] == {"refused": "no caches here"}
     monkeypatch.setattr(Echo, "answer", None)  # nothing is asked again
     quality.main()
@@ -75,8 +89,20 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(
     assert "**many** (3 questions)" in (tmp_path / "x.md").read_text()
 
 
+def test_answers_of_another_run_are_not_mixed_with_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(quality, "open_partner", lambda options: Echo())
+    flags = ["quality", "--name", "x", "--resume", "--out", str(tmp_path), "--count"]
+    monkeypatch.setattr("sys.argv", [*flags, "3"])
+    quality.main()
+    monkeypatch.setattr("sys.argv", [*flags, "4"])
+    with pytest.raises(SystemExit, match="another count"):
+        quality.main()
+
+
 def test_the_small_model_is_asked_what_it_was_made_for_and_others_everything() -> None:
     assert set(suites_of(arguments([]))) == {Suite.ONE, Suite.MANY}
     every = suites_of(arguments(["--model", "some/folder", "--count", "3"]))
     assert set(every) == set(Suite)
-    assert COUNTS["small"] == 40
+    assert COUNTS["presets"] == 40

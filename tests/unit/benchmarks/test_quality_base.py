@@ -57,6 +57,14 @@ def test_answers_side_by_side_are_those_given_alone(base: CausalBase) -> None:
     assert all(answer.forwards == answer.tokens <= 12 for answer in together)
 
 
+def test_answers_judged_side_by_side_are_judged_as_alone(base: CausalBase) -> None:
+    answers = [Answer(text, 3, 3, ended=True) for text in ("75", "Hello there, and more", "")]
+    together = base.nll(QUESTIONS, answers)
+    alone = [base.nll([q], [a])[0] for q, a in zip(QUESTIONS, answers, strict=True)]
+    assert [count for _, count in together] == [count for _, count in alone]
+    assert [nats for nats, _ in together] == pytest.approx([nats for nats, _ in alone], rel=1e-4)
+
+
 def test_an_empty_answer_has_no_likelihood(base: CausalBase) -> None:
     assert base.nll(QUESTIONS[:1], [Answer("", 0, 1, ended=False)]) == [(0.0, 0)]
 

@@ -7,10 +7,21 @@ import httpx
 import pytest
 
 from benchmarks.quality_partners import Answer, Offline, Served
-from benchmarks.quality_rules import DEFAULT, GRIDS, Rule, apd, cached, fixed, rules_of, threshold
+from benchmarks.quality_rules import (
+    DEFAULT,
+    GRIDS,
+    Rule,
+    apd,
+    cached,
+    fixed,
+    preset,
+    rules_of,
+    threshold,
+)
 from benchmarks.quality_suites import Question
 from dfastllm.core import CacheKind
 from dfastllm.errors import InvalidRequest
+from dfastllm.presets import PresetName
 
 QUESTION = Question("x", [{"role": "user", "content": "What is 27 + 48?"}])
 
@@ -68,6 +79,15 @@ def test_an_unknown_field_of_a_rule_is_refused_and_never_dropped() -> None:
     assert 0 < answer.forwards < answer.tokens
 
 
+def test_a_preset_is_asked_for_by_its_name() -> None:
+    seen: list[dict[str, Any]] = []
+    partner = Served("http://x", rows=1, transport=server("dfastllm", seen))
+    partner.answer([QUESTION], preset(PresetName.FAST), 96)
+    assert seen[0]["diffusion"] == {"preset": "fast"}
+    (answer,) = Offline("builtin:tiny", rows=1).answer([QUESTION], preset(PresetName.QUALITY), 96)
+    assert answer.forwards == answer.tokens, "the small model's own is one token a step"
+
+
 def test_rules_of_a_grid_have_names_of_their_own() -> None:
     for grid in GRIDS.values():
         assert len({rule.name for rule in grid}) == len(grid)
@@ -77,4 +97,5 @@ def test_rules_of_a_grid_have_names_of_their_own() -> None:
 def test_a_cached_rule_differs_in_its_cache_alone() -> None:
     rule = cached(fixed(2), CacheKind.DUAL)
     assert rule.diffusion(96) == {"strategy": "fixed", "steps": 48, "cache": CacheKind.DUAL}
-    assert (rule.name, rule.cache, fixed(2).cache) == ("fixed 2 dual cache", "dual", "none")
+    assert (rule.name, rule.cache, fixed(2).cache) == ("fixed 2 dual cache", "dual", None)
+    assert cached(fixed(2), CacheKind.NONE).name == "fixed 2 no cache"

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from dfastllm.core import CacheKind, StrategyName
+from dfastllm.presets import PresetName
 from dfastllm.settings import camel_name, leaves, sections
 from dfastllm.settings_sources import Configuration, SettingsError, load
 
@@ -73,6 +74,17 @@ def test_limits_are_switched_off_in_words_people_use(off: str) -> None:
     assert (settings.rate_limit.request_rate, settings.engine.request_timeout_s) == (None, None)
 
 
+def test_a_preset_is_a_flag_a_variable_and_a_key(file: Path) -> None:
+    assert loaded().settings.decoding.preset is None
+    file.write_text("decoding: {preset: quality}")
+    assert loaded(config=file).settings.decoding.preset is PresetName.QUALITY
+    environ = {"DFASTLLM_PRESET": "balanced"}
+    assert loaded(environ=environ, config=file).settings.decoding.preset is PresetName.BALANCED
+    given = {"preset": "fast", "threshold": "0.8"}
+    decoding = loaded(given, environ, config=file).settings.decoding
+    assert (decoding.preset, decoding.threshold) == (PresetName.FAST, 0.8)
+
+
 def test_a_key_without_a_value_is_as_if_left_out(file: Path) -> None:
     file.write_text("server:\n  port:\nengine:\n")
     assert loaded(config=file).settings.server.port == 8080
@@ -138,6 +150,11 @@ def test_a_pod_listens_to_the_outside_unless_told_otherwise() -> None:
         ({"port": "abc"}, "server.port = 'abc' (from flag --port): Input should be a valid int"),
         ({"port": "70000"}, "less than or equal to 65535"),
         ({"strategy": "best"}, "Input should be 'fixed', 'threshold', 'factor' or 'apd'"),
+        (
+            {"preset": "turbo"},
+            "decoding.preset = 'turbo' (from flag --preset): Input should be 'quality', 'balanced' "
+            "or 'fast'",
+        ),
         ({"request_rate": "many"}, "'many' is not a rate; write COUNT/PERIOD"),
         ({"trusted_proxies": "10.0.0.0/8,x"}, "server.trusted_proxies = 'x' (from flag"),
         ({"tls_cert": "a.pem"}, "server: tls_cert and tls_key belong together"),

@@ -7,7 +7,6 @@ from dfastllm_operator.core import Seen
 from dfastllm_operator.decide import decide
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD
-from dfastllm_operator.resources.pods import CURRENT
 from dfastllm_operator.revision import revision_hash
 from support.situations import HASH_LABEL, observed, record, service
 
@@ -20,7 +19,7 @@ def test_a_first_spec_becomes_a_new_revision_in_slot_a() -> None:
     plan = decide(observed({}))
     (placement,) = plan.placements
     assert (placement.slot, placement.weight) == ("a", 100)
-    assert placement.revision.render_version == CURRENT
+    assert placement.revision.render_version == 1
     assert placement.revision.resolved.image == "server:1"
     assert plan.problem is None
 
@@ -30,6 +29,18 @@ def test_a_recorded_revision_is_taken_as_it_was_recorded() -> None:
     plan = decide(observed({}, seen=[old]))
     assert plan.placements[0].revision.resolved.image == "server:0"
     assert plan.placements[0].revision.render_version == 7
+
+
+def test_a_default_that_grew_makes_no_revision_of_what_was_stored_before() -> None:
+    """Before `apd` there were three strategies; the API server wrote them out."""
+    former = {"decoding": {"allowedStrategies": ["fixed", "threshold", "factor"]}}
+    stored = record(former)
+    stored.body["data"]["hash"] = hash_of({})  # they were the default, which does not count
+    plan = decide(observed(former, seen=[stored]))
+    assert plan.placements[0].revision.hash == hash_of({}) != hash_of(former)
+    edited = {**former, "env": [{"name": "A", "value": "1"}]}
+    plan = decide(observed(edited, seen=[stored]))
+    assert plan.placements[0].revision.hash == hash_of(edited)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +147,4 @@ def test_a_lost_record_is_written_anew_from_what_runs() -> None:
 def test_a_record_that_nobody_can_read_is_made_anew() -> None:
     broken = record({})
     broken.body["data"].pop("resolved")
-    assert decide(observed({}, [broken])).placements[0].revision.render_version == CURRENT
+    assert decide(observed({}, [broken])).placements[0].revision.render_version == 1

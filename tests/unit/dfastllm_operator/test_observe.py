@@ -91,6 +91,15 @@ def test_the_hub_is_asked_for_a_model_nobody_knows_and_only_then() -> None:
         assert world.asked == []
 
 
+def test_the_hub_is_asked_for_a_verifier_nobody_knows() -> None:
+    world = World()
+    model = {"uri": "builtin://smol", "verifier": {"uri": "hf://somebody/small"}}
+    found = look(world, {"model": model})
+    assert world.asked == ["somebody/small"]
+    assert found.unsized is not None
+    assert "spec.model.verifier.size.parameters" in found.unsized.message
+
+
 def test_the_hub_is_not_asked_for_a_revision_that_is_recorded() -> None:
     sized = {**UNKNOWN, "resources": {"requests": {"memory": "8Gi"}}}
     stored = owned(record(sized))

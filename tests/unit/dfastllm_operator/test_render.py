@@ -15,7 +15,7 @@ from dfastllm_operator.core import Child, Placement, Resolved
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, INFERENCE_SERVICE, OWNED
 from dfastllm_operator.render import render
-from dfastllm_operator.resources.pods import CURRENT
+from dfastllm_operator.resources.pods import RENDER_VERSIONS
 from dfastllm_operator.revision import new_revision
 from support.rendered import a_platform, a_service, body_of, children_of, revision_of
 
@@ -122,7 +122,7 @@ def test_a_revision_renders_the_same_whatever_the_spec_says_now() -> None:
 def test_what_the_operator_filled_in_comes_from_the_revision() -> None:
     service = a_service()
     resolved = Resolved(image="old:1", requests={"cpu": "3"}, limits={"cpu": "3"})
-    placement = Placement("a", new_revision(service.spec, resolved, CURRENT), 100)
+    placement = Placement("a", new_revision(service.spec, resolved, 1), 100)
     isvc = body_of(render(service, [placement], a_platform()), INFERENCE_SERVICE)
     (container,) = isvc["spec"]["predictor"]["containers"]
     assert container["image"] == "old:1"
@@ -132,7 +132,7 @@ def test_what_the_operator_filled_in_comes_from_the_revision() -> None:
 def test_a_revision_of_a_newer_operator_is_refused_in_words() -> None:
     service = a_service()
     resolved = Resolved(image="x", requests={}, limits={})
-    placement = Placement("a", new_revision(service.spec, resolved, CURRENT + 1), 100)
+    placement = Placement("a", new_revision(service.spec, resolved, max(RENDER_VERSIONS) + 1), 100)
     with pytest.raises(Refuse, match="made by a newer operator"):
         render(service, [placement], a_platform())
 

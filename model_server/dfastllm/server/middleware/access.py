@@ -134,6 +134,7 @@ def _line(
         "accepted": record.accepted,
         "queue_ms": round(record.queue_s * 1000, 1),
         "ttft_ms": None if record.ttft_s is None else round(record.ttft_s * 1000, 1),
+        "preset": record.preset,
         "strategy": record.strategy,
         "cache": record.cache,
         "finish_reason": record.finish_reason,

@@ -74,7 +74,7 @@ def stored(directory: Path) -> dict[str, Tensor]:
 
 def logits(network: Transformer[Any], *, causal: bool) -> Tensor:
     """All positions at once."""
-    feed = Feed(0, len(IDS), len(IDS), refresh=True, store=False, causal=causal)
+    feed = Feed(0, len(IDS), len(IDS), refresh=True, store=False, causal_until=len(IDS) * causal)
     segment = Segment(np.array(IDS), feed, np.arange(len(IDS)))
     return network(pack([segment], CPU))
 

@@ -45,7 +45,8 @@ def test_the_end_of_input_leaves(server: tuple[ScriptedGenerator, str]):
 
 def test_flags_reach_the_server(server: tuple[ScriptedGenerator, str]):
     engine, url = server
-    chat("hi\n", "--url", url, "--threshold", "0.5", "--max-tokens", "9", "--seed", "3")
+    flags = ("--preset", "fast", "--threshold", "0.5", "--max-tokens", "9", "--seed", "3")
+    chat("hi\n", "--url", url, *flags)
     (request,) = engine.requests
     assert request.decoding.threshold == 0.5
     assert request.max_tokens == 9
@@ -82,6 +83,13 @@ def test_a_model_the_server_does_not_have_is_refused(server: tuple[ScriptedGener
     result = chat("hi\n", "--url", server[1], "--model", "other")
     assert result.exit_code == 1
     assert "tiny" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["builtin:nothing", "/nowhere", "nothing"])
+def test_a_model_that_is_not_there_is_a_usage_error(name: str):
+    result = chat("hi\n", "--model", name)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_model_is_talked_to_here(tmp_path: Path):

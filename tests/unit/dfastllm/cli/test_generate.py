@@ -34,6 +34,13 @@ def test_json_holds_the_answer_its_cost_and_all_parameters(model: Path):
     assert report["finish_reason"] == "length"
 
 
+def test_a_preset_is_the_rule_that_the_model_means_and_other_flags_go_first(model: Path):
+    params = generate(model, "hello", "--preset", "fast")["params"]
+    assert (params["strategy"], params["threshold"]) == ("threshold", 0.7)
+    params = generate(model, "hello", "--preset", "fast", "--threshold", "0.8")["params"]
+    assert params["threshold"] == 0.8
+
+
 @pytest.fixture(scope="module")
 def hello(model: Path) -> dict:
     return generate(model, "hello")
@@ -81,6 +88,8 @@ def test_without_a_terminal_the_answer_alone_is_printed(model: Path, hello: dict
         (("--steps", "99", "--max-tokens", "8"), "--steps must lie between"),
         (("--max-tokens", "100000"), "context"),
         (("--strategy", "magic"), "--strategy"),
+        (("--preset", "turbo"), "--preset"),
+        (("--preset", "quality", "--threshold", "0.5"), "the preset 'quality' is: strategy fixed"),
         (("--stop", ""), "--stop"),
     ],
 )

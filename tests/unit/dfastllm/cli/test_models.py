@@ -33,6 +33,7 @@ def test_a_checkpoint_is_described_from_its_headers(family: str):
     assert report["model"]["stored_bytes"] == {"F32": 4 * report["model"]["parameters"]}
     shape = report["shape"]
     assert shape["shifted_logits"] is (family == "dream")
+    assert shape["causal_context"] is False
     assert shape["grouped_query_attention"] is (shape["kv_heads"] < shape["heads"])
     per_token = 2 * shape["layers"] * shape["kv_heads"] * shape["head_dim"]
     assert shape["kv_bytes_per_token"] == {"float32": 4 * per_token, "bfloat16": 2 * per_token}
@@ -43,6 +44,21 @@ def test_a_checkpoint_is_described_from_its_headers(family: str):
 def test_tokenizer_and_template_are_looked_for(tmp_path: Path):
     report = json.loads(models("inspect", str(random_checkpoint(tmp_path)), "--json").stdout)
     assert report["text"] == {"tokenizer": True, "chat_template": True}
+
+
+def test_presets_are_shown_as_the_model_means_them(tmp_path: Path):
+    model = random_checkpoint(tmp_path)
+    config = {"diffusion": {"presets": {"balanced": {}, "fast": {"factor": 2, "cache": "dual"}}}}
+    (model / "generation_config.json").write_text(json.dumps(config))
+    report = json.loads(models("inspect", str(model), "--json").stdout)
+    assert report["presets"] == {
+        "quality": {"strategy": "fixed"},
+        "balanced": {},
+        "fast": {"strategy": "factor", "factor": 2.0, "cache": "dual"},
+    }
+    rows = [line.split(maxsplit=1) for line in models("inspect", str(model)).stdout.splitlines()]
+    assert ["balanced", "the default"] in [[name, *map(str.strip, said)] for name, *said in rows]
+    assert ["fast", "strategy factor, factor 2.0, cache dual"] in rows
 
 
 def test_the_table_shows_the_same(tmp_path: Path):

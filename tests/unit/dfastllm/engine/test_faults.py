@@ -71,9 +71,9 @@ def test_a_row_that_does_not_fit_into_memory_fails_alone_with_a_clear_error() ->
 def test_memory_that_is_short_while_choosing_fails_or_splits_but_never_ends_the_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import dfastllm.engine.choose as choosing
+    import dfastllm.engine.draw as drawing
 
-    usual = choosing.candidates
+    usual = drawing.candidates
 
     def hungry(logits: torch.Tensor, *args, **options):
         if logits.shape[0] > 20:
@@ -85,7 +85,7 @@ def test_memory_that_is_short_while_choosing_fails_or_splits_but_never_ends_the_
     biased = SamplingParams(logit_bias=((5, 3.0),))
     requests.append(request("biased", max_tokens=8, sampling=biased))
     alone = run(make_engine(pseudo_random()), [requests[-1]])["biased"]
-    monkeypatch.setattr(choosing, "candidates", hungry)
+    monkeypatch.setattr(drawing, "candidates", hungry)
     outcomes = run(make_engine(pseudo_random()), requests)
     assert "device memory" in str(outcomes.pop("huge").last.error)
     assert all(o.last.error is None for o in outcomes.values())

@@ -61,7 +61,7 @@ def test_an_answer_is_the_same_when_others_join_and_steps_are_short(family: str)
 class RefreshAlways(CachePolicy):
     """Every forward feeds everything, and stores it."""
 
-    def plan(self, kind, block, length, fresh):
+    def plan(self, kind, block, length, fresh, kept=0):
         return super().plan(kind, block, length, fresh=False)
 
 

@@ -161,6 +161,7 @@ def test_configs_written_by_the_reference_code_are_read(name: str) -> None:
         ("mask_token_id", 126464),
         ("eos_token_id", 126336),
         ("embedding_size", 100),
+        ("context_attention", "sliding"),
         ("rope_theta", float("nan")),
     ],
 )
@@ -183,11 +184,26 @@ def test_llada_options_we_do_not_compute_are_refused_by_name(field: str, value: 
         ("quantization_config", {"quant_method": "awq"}),
         ("num_key_value_heads", 3),
         ("tie_word_embeddings", "yes"),
+        ("context_attention", True),
     ],
 )
 def test_dream_options_we_do_not_compute_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(CheckpointError, match=f"config.json: {field} "):
         read_spec(DREAM_7B | {field: value}, {})
+
+
+@pytest.mark.parametrize("config", [LLADA_8B, DREAM_7B])
+@pytest.mark.parametrize(("value", "causal"), [("causal", True), ("full", False), (None, False)])
+def test_how_the_context_is_read_is_said_and_everything_is_the_default(
+    config: dict[str, Any], value: str | None, causal: bool
+) -> None:
+    assert read_spec(config | {"context_attention": value}, {}).causal_context is causal
+    assert read_spec(config, {}).causal_context is False
+
+
+def test_another_way_to_read_the_context_is_refused_with_the_two_there_are() -> None:
+    with pytest.raises(CheckpointError, match=r"context_attention is 'prefix'; .*: full, causal"):
+        read_spec(DREAM_7B | {"context_attention": "prefix"}, {})
 
 
 def test_a_window_that_is_switched_off_is_no_window() -> None:

@@ -55,12 +55,14 @@ def test_v1_predictions_come_in_order(served: KServed) -> None:
     engine.script_for = lambda request: [
         Say(bytes(request.prompt[1:]).decode().upper(), finish=FinishReason.STOP)
     ]
-    body = {"instances": ["a", {"prompt": "b", "max_tokens": 8, "temperature": 0.5}]}
+    asked = {"max_tokens": 8, "temperature": 0.5, "diffusion": {"preset": "quality"}}
+    body = {"instances": ["a", {"prompt": "b", **asked}]}
     response = served.post(PREDICT, body)
     assert response.status_code == 200, response.text
     assert response.json() == {"predictions": ["A", "B"]}
     assert [r.max_tokens for r in engine.requests] == [256, 8]
     assert engine.requests[1].sampling.temperature == 0.5
+    assert [r.decoding.strategy for r in engine.requests] == ["threshold", "fixed"]
     assert {r.key for r in engine.requests} == {"192.0.2.7"}
 
 
@@ -86,6 +88,7 @@ def test_v1_takes_json_that_is_not_declared(served: KServed) -> None:
         {"instances": [{"prompt": "a", "stream": True}]},
         {"instances": [{"prompt": "a", "n": 2}]},
         {"instances": [{"prompt": "a", "diffusion": {"steps": "many"}}]},
+        {"instances": [{"prompt": "a", "diffusion": {"preset": "turbo"}}]},
     ],
 )
 def test_v1_mistakes_are_told(served: KServed, body: Any) -> None:

@@ -55,6 +55,13 @@ def test_one_line_says_what_a_request_was_and_cost_but_not_its_text() -> None:
     assert "hello" not in str(logs)
 
 
+def test_the_preset_that_was_asked_for_is_in_the_line() -> None:
+    with capture_logs() as logs:
+        Served().client.post("/v1/completions", json={**TEXT, "diffusion": {"preset": "quality"}})
+    (line,) = lines(logs)
+    assert (line["preset"], line["strategy"]) == ("quality", "fixed")
+
+
 def test_probes_are_quiet_and_the_log_can_be_off() -> None:
     with capture_logs() as logs:
         Served().client.get("/health/ready")

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfastllm_operator.api.model import BUILTINS
 from dfastllm_operator.core import Json
 from dfastllm_operator.sizing import resources_of, size
+from dfastllm_operator.sizing.amounts import BUILTIN_CPU
 from dfastllm_operator.sizing.quantity import value
 from support.rendered import a_service
 
@@ -27,6 +29,18 @@ def test_a_built_in_model_names_every_limit_that_kserve_would_set() -> None:
     requests, limits = amounts(TINY)
     assert set(requests) == set(limits) == {"cpu", "memory"}
     assert amounts(TINY, {"requests": {"cpu": "4"}})[1]["cpu"] == "4"
+
+
+def test_the_english_model_gets_two_cores_and_memory_for_both_models() -> None:
+    requests, limits = amounts({"uri": "builtin://smol"})
+    assert requests == {"cpu": "2", "memory": "3840Mi"}
+    assert limits == {"cpu": "4", "memory": "3840Mi"}
+    alone, _ = amounts({"uri": "builtin://smol", "verifier": {"name": "none"}})
+    assert alone["memory"] == "2816Mi"
+
+
+def test_every_built_in_model_has_its_cores() -> None:
+    assert BUILTIN_CPU.keys() == set(BUILTINS)
 
 
 def test_shared_memory_counts_as_memory_of_the_pod() -> None:

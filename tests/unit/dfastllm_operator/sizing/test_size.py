@@ -9,12 +9,16 @@ from dfastllm_operator.core import Json
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.sizing import HubConfig, Sizing, size
 from dfastllm_operator.sizing.hub_config import read_config
-from dfastllm_operator.sizing.known import KNOWN, TINY, needs_hub
+from dfastllm_operator.sizing.known import KNOWN, known_shape, needs_hub
 from dfastllm_operator.sizing.quantity import GI
 from support.rendered import a_service
 
 LLADA = "hf://GSAI-ML/LLaDA-8B-Instruct"
 OTHER = "hf://someone/new-model"
+DREAM: Json = {"uri": "hf://Dream-org/Dream-v0-Instruct-7B"}
+SMALL: Json = {"uri": "hf://Qwen/Qwen2.5-0.5B"}
+BUILTIN = Path(dfastllm.__file__).parent / "builtin"
+CARRIED = sorted(path.parent.name for path in BUILTIN.glob("*/config.json"))
 
 
 def spec_of(**said: Json) -> Spec:
@@ -81,14 +85,85 @@ def test_the_parts_add_up() -> None:
     assert found.total == found.weights + found.kv_cache + found.overhead
 
 
-def test_the_built_in_model_is_what_the_server_carries() -> None:
-    folder = Path(dfastllm.__file__).parent / "builtin" / "tiny"
-    read = read_config("tiny", json.loads((folder / "config.json").read_text()))
+@pytest.mark.parametrize("name", CARRIED)
+def test_a_built_in_model_is_as_large_as_the_server_carries_it(name: str) -> None:
+    read = read_config(name, json.loads((BUILTIN / name / "config.json").read_text()))
     assert read is not None
-    assert read.shape == TINY
-    header = 8 + int.from_bytes((folder / "model.safetensors").read_bytes()[:8], "little")
-    stored = (folder / "model.safetensors").stat().st_size - header
-    assert stored == TINY.parameters * 2
+    assert read.shape == known_shape(f"builtin://{name}")
+
+
+@pytest.mark.parametrize("name", [name for name in CARRIED if name.startswith("tiny")])
+def test_a_built_in_model_that_ships_whole_has_as_many_parameters(name: str) -> None:
+    file = BUILTIN / name / "model.safetensors"
+    header = 8 + int.from_bytes(file.read_bytes()[:8], "little")
+    known = known_shape(f"builtin://{name}")
+    assert known is not None
+    assert file.stat().st_size - header == known.parameters * 2
+
+
+def test_a_verifier_is_counted_with_its_weights_and_its_cache() -> None:
+    alone, both = sized(model=DREAM), sized(model={**DREAM, "verifier": SMALL})
+    assert both.verifier == 494_032_768 * 2
+    assert both.weights == alone.weights + both.verifier
+    tokens = 8 * 131_072
+    assert both.kv_cache - alone.kv_cache == tokens * 2 * 24 * 2 * 64 * 2
+    assert both.overhead - alone.overhead == 8 * 8 * (128 * (151_936 + 152_064) - 32 * 152_064)
+    assert both.pod_memory == alone.pod_memory + both.verifier
+    status = both.to_status()
+    assert status["verifier"] == "942Mi"
+    for part in ("verifier 494.03M x 2 bytes = 942Mi", "(56Ki + 12Ki of the verifier)"):
+        assert part in status["explanation"]
+    assert "verifier" not in alone.to_status()
+
+
+def test_a_model_that_verifies_itself_has_its_weights_once_and_two_caches() -> None:
+    alone, itself = sized(model=DREAM), sized(model={**DREAM, "verifier": {"name": "self"}})
+    assert itself.weights == alone.weights
+    assert itself.kv_cache == 2 * alone.kv_cache
+
+
+@pytest.mark.parametrize("uri", ["builtin://smol", "builtin://tiny"])
+def test_a_built_in_model_is_counted_with_the_verifier_it_brings(uri: str) -> None:
+    brought, without = (
+        sized(model={"uri": uri}),
+        sized(model={"uri": uri, "verifier": {"name": "none"}}),
+    )
+    assert not brought.gpu
+    assert brought.verifier > 0
+    assert brought.weights == without.weights + brought.verifier
+    assert brought.pod_memory > without.pod_memory
+    named = {"uri": uri, "verifier": {"uri": f"{uri}-verifier"}}
+    assert sized(model=named) == brought
+
+
+def test_a_longer_draft_has_more_logits() -> None:
+    model = {**DREAM, "verifier": SMALL}
+    longer = sized(model=model, decoding={"lookahead": 129})
+    assert longer.overhead > sized(model=model).overhead
+    assert sized(model=DREAM, decoding={"lookahead": 64}) == sized(model=DREAM)
+
+
+def test_a_verifier_of_unknown_size_names_its_own_fields() -> None:
+    model = {**DREAM, "verifier": {"uri": "s3://b/v"}}
+    refused = refusal(model=model)
+    assert refused.reason == "SizeUnknown"
+    for part in ("the size of the verifier", "s3://b/v", "spec.model.verifier.size.parameters"):
+        assert part in refused.message
+    said = sized(model=model, resources={"requests": {"memory": "40Gi"}})
+    assert "size of the verifier is not known" in said.explanation
+    sized_too = {**DREAM, "verifier": {"uri": "s3://b/v", "size": {"parameters": "494032768"}}}
+    assert sized(model=sized_too).verifier == 494_032_768 * 2
+
+
+def test_a_verifier_of_the_hub_is_sized_from_its_own_configuration() -> None:
+    model = {**DREAM, "verifier": {"uri": OTHER, "revision": "v2"}}
+    spec = spec_of(model=model)
+    assert spec.model.verifier is not None
+    assert needs_hub(spec.model.verifier) == ("someone/new-model", "v2")
+    config = dream_config(num_hidden_layers=2)
+    found = size(spec, None, read_config("someone/new-model", config))
+    assert 0 < found.verifier < found.weights
+    assert found.source == "table of known models"
 
 
 def test_the_table_agrees_with_the_formula_for_configurations() -> None:
@@ -162,13 +237,13 @@ def test_a_size_said_in_full_is_not_estimated() -> None:
 def test_the_hub_is_asked_only_for_what_nothing_else_says(
     uri: str, asks: tuple[str, str | None] | None
 ) -> None:
-    assert needs_hub(spec_of(model={"uri": uri})) == asks
+    assert needs_hub(spec_of(model={"uri": uri}).model) == asks
 
 
 def test_the_hub_is_asked_for_the_revision_that_will_be_served() -> None:
     spec = spec_of(model={"uri": OTHER, "revision": "v2"})
-    assert needs_hub(spec) == ("someone/new-model", "v2")
-    assert needs_hub(spec_of(model={"uri": OTHER, "size": {"parameters": 7}})) is None
+    assert needs_hub(spec.model) == ("someone/new-model", "v2")
+    assert needs_hub(spec_of(model={"uri": OTHER, "size": {"parameters": 7}}).model) is None
 
 
 @pytest.mark.parametrize("uri", [OTHER, "pvc://claim/x", "s3://bucket/x"])
