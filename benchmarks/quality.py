@@ -138,7 +138,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     if options.plot and find_spec("matplotlib") is None:
-        sys.exit("--plot needs matplotlib, which is not installed")
+        sys.exit("--plot needs matplotlib, which `make install` brings")
     until = time.monotonic() + 60 * options.minutes
     name = options.name or f"{_slug(options.model)}-{options.grid}"
     path = options.out / f"{name}.json"

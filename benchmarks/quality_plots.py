@@ -1,6 +1,6 @@
 """Curves of a quality run as SVG: quality against tokens per forward and per second.
 
-Needs matplotlib, which nothing else here does: it is imported when a plot is asked for.
+matplotlib is imported when a plot is asked for: a machine that only measures may lack it.
 """
 
 from importlib import import_module

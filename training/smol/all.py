@@ -11,9 +11,9 @@ from pathlib import Path
 
 from training.smol.export import SHIPPED
 
-RECIPE = ("--rank", "64", "--optimiser", "adamw")
-STEPS = {1: 2400, 2: 3000}
-SAMPLED_SECONDS = 200
+RECIPE = ("--rank", "64", "--optimiser", "muon", "--tokens-per-step", "131072")
+STEPS = {1: 750, 2: 2400}
+SAMPLED_SECONDS = 95
 
 
 def run(module: str, *arguments: object) -> None:

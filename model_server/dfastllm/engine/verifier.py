@@ -55,7 +55,7 @@ class Verifier:
         decoding = request.decoding
         if decoding.cache is not CacheKind.NONE:
             raise InvalidRequest(
-                f"cache {decoding.cache!r} does not go with strategy {decoding.strategy!r}, whose "
+                f"cache '{decoding.cache}' does not go with strategy '{decoding.strategy}', whose "
                 "cache is its window",
                 param="diffusion.cache",
             )

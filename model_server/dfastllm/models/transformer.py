@@ -79,10 +79,8 @@ class Transformer(nn.Module, Generic[SpecT]):
     def __init__(self, spec: SpecT):
         super().__init__()
         self.spec = spec
-        rows = torch.empty(spec.embedding_rows, spec.hidden_size)
-        self.embed = nn.Embedding(
-            len(rows), spec.hidden_size, _weight=rows
-        )  # drawing one at random takes seconds
+        rows = torch.empty(spec.embedding_rows, spec.hidden_size)  # random ones take seconds
+        self.embed = nn.Embedding(len(rows), spec.hidden_size, _weight=rows)
         self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
         self.norm = RMSNorm(spec.hidden_size, spec.norm_eps)
         self.head: nn.Module | None = None  # tied to the embedding
