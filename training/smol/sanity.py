@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-LOOPS = 0.12  # most share of repeated token trigrams in an answer
+LOOPS = 0.06  # most share of repeated token trigrams in an answer
 SHORTEST = 60  # characters of an answer that was cut
 MOST_SAME = 3  # of one user turn
 
