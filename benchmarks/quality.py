@@ -145,7 +145,10 @@ def main() -> None:
     parameters = {key: value for key, value in vars(options).items() if key not in _OF_ONE_CALL}
     report = Report(name, **parameters)
     results = _kept(path, report) if options.resume and path.exists() else {}
-    rules = rules_of(options.grid, options.rules)
+    try:
+        rules = rules_of(options.grid, options.rules)
+    except ValueError as error:
+        sys.exit(str(error))
     if options.model.startswith(CAUSAL):
         rules = [DEFAULT]
     base = CausalBase(options.base, device=options.device or "cpu") if options.base else None

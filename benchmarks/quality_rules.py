@@ -83,7 +83,7 @@ GRIDS: dict[str, tuple[Rule, ...]] = {
         *(threshold(t) for t in (0.95, 0.9, 0.8, 0.7, 0.5)),
         *(factor(f) for f in (0.5, 1, 2)),
         *(blocks(rule, b) for rule in (fixed(1), threshold(0.9), threshold(0.7)) for b in BLOCKS),
-        *(apd(r) for r in (0, 0.5, 1)),
+        *(apd(r) for r in (0, 0.2, 0.5, 0.8, 1)),
         *(apd(r, lookahead=m) for r in (0.2, 0.5, 0.8) for m in (4, 8, 16, 32)),
         *(apd(0.5, window=w) for w in (0, 16)),
         *CACHED,
@@ -92,8 +92,10 @@ GRIDS: dict[str, tuple[Rule, ...]] = {
 
 
 def rules_of(grid: str, names: list[str] | None = None) -> list[Rule]:
-    """The rules of a grid; with `names` those, from the full grid. Raises KeyError."""
+    """The rules of a grid, or of any by `names`. Raises ValueError for an unknown name."""
     if names is None:
         return list(GRIDS[grid])
     known = {rule.name: rule for rules in GRIDS.values() for rule in rules}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"--rules: there is no {unknown[0]!r}; there are {', '.join(known)}")
     return [known[name] for name in names]

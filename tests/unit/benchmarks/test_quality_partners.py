@@ -94,6 +94,11 @@ def test_rules_of_a_grid_have_names_of_their_own() -> None:
     assert rules_of("full", ["fixed 4", "apd 0.5"]) == [fixed(4), apd(0.5)]
 
 
+def test_a_rule_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match=r"no 'fixed four'; there are .*fixed 4"):
+        rules_of("full", ["fixed 1", "fixed four"])
+
+
 def test_a_cached_rule_differs_in_its_cache_alone() -> None:
     rule = cached(fixed(2), CacheKind.DUAL)
     assert rule.diffusion(96) == {"strategy": "fixed", "steps": 48, "cache": CacheKind.DUAL}
