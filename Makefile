@@ -33,6 +33,10 @@ bench: $(VENV)/.dev ## Run the CPU benchmarks, writing benchmarks/results/
 	  operator_cost; do \
 	  $(PY) -m benchmarks.$$name; done
 
+.PHONY: bench-reader
+bench-reader: $(VENV)/.dev ## What one reader and eight get of builtin:smol on this CPU (10 minutes)
+	$(PY) -m benchmarks.reader --model builtin:smol $(ARGS)
+
 .PHONY: bench-quality
 bench-quality: $(VENV)/.dev ## Quality against speed of MODEL by decoding rule (at most 20 minutes)
 	$(PY) -m benchmarks.quality --model $(MODEL) --grid presets --base builtin:smol-base $(ARGS)
@@ -116,6 +120,11 @@ clean: ## Remove environments and caches
 
 .PHONY: install
 install: $(VENV)/.dev ## Environment with everything for development
+
+.PHONY: base
+base: $(VENV)/.created ## Install what builtin:smol is made from, also where it is broken
+	$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps --reinstall \
+	  -r requirements/smol.txt
 
 $(UV): requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 with its venv module is needed" \

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.quality_base import CausalBase
-from benchmarks.quality_measures import measure
+from benchmarks.quality_measures import kept_answers, measure
 from benchmarks.quality_partners import Answer, Offline, Partner, Served
 from benchmarks.quality_plots import plot
 from benchmarks.quality_rules import DEFAULT, GRIDS, Rule, rules_of
@@ -32,7 +32,8 @@ from dfastllm.errors import InvalidRequest
 
 CAUSAL = "causal:"
 SMALL_MODEL = "builtin:tiny"
-COUNTS = {"ci": 20, "presets": 40, "cache": 200, "full": 300}
+COUNTS = {"ci": 20, "presets": 40, "cache": 200, "card": 300, "full": 300}
+KEPT_ANSWERS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Run:
     partner: Partner
     suites: Mapping[Suite, Sequence[Question]]
     base: CausalBase | None = None
-    texts: bool = True
+    answers: int = KEPT_ANSWERS  # of a suite, word for word
     device: str = "cpu"
 
     def of_rule(self, rule: Rule) -> dict[str, Any]:
@@ -73,8 +74,8 @@ class Run:
         row = measure(questions, answers, seconds, nll)
         row["device"] = self.device  # parts of a run may be made on several
         row["kinds"] = _by_kind(questions, answers)
-        if self.texts:
-            row["texts"] = [answer.text for answer in answers]
+        if self.answers:
+            row["answers"] = kept_answers(questions, answers, self.answers)
         return row
 
 
@@ -96,12 +97,19 @@ def open_partner(options: argparse.Namespace) -> Partner:
     model: str = options.model
     if model.startswith(CAUSAL):
         name = model.removeprefix(CAUSAL)
-        return CausalBase(name, device=options.device or "cpu", rows=options.rows)
+        return CausalBase(name, device=_computes_on(options), rows=options.rows)
     if model.startswith(("http://", "https://")):
         return Served(model, rows=options.rows, api_key=os.environ.get("OPENAI_API_KEY", ""))
     more = {"verifier": options.verifier} if options.verifier else {}
     return Offline(model, rows=options.rows, num_threads=options.threads, device=options.device,
                    dtype=options.dtype, **more)  # fmt: skip
+
+
+def _judge(options: argparse.Namespace, partner: Partner) -> CausalBase:
+    """A base that answers itself judges too: its weights are in memory once."""
+    if isinstance(partner, CausalBase) and options.model == f"{CAUSAL}{options.base}":
+        return partner
+    return CausalBase(options.base, device=_computes_on(options))
 
 
 def suites_of(options: argparse.Namespace) -> dict[Suite, list[Question]]:
@@ -130,7 +138,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=RESULTS / "quality", help="folder of results")
     parser.add_argument("--resume", action="store_true", help="keep what was answered before")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no suite after so long")
-    parser.add_argument("--no-texts", dest="texts", action="store_false", help="figures only")
+    parser.add_argument("--answers", type=int, default=KEPT_ANSWERS, metavar="N",
+                        help="kept word for word of each rule and suite")  # fmt: skip
+    parser.add_argument("--no-texts", dest="answers", action="store_const", const=0,
+                        help="figures only")  # fmt: skip
     parser.add_argument("--plot", action="store_true", help="write NAME.svg (needs matplotlib)")
     return parser.parse_args(given)
 
@@ -140,10 +151,11 @@ def main() -> None:
     if options.plot and find_spec("matplotlib") is None:
         sys.exit("--plot needs matplotlib, which `make install` brings")
     until = time.monotonic() + 60 * options.minutes
-    name = options.name or f"{_slug(options.model)}-{options.grid}"
+    name = options.name or f"{_slug(_shown(options.model))}-{options.grid}"
     path = options.out / f"{name}.json"
     parameters = {key: value for key, value in vars(options).items() if key not in _OF_ONE_CALL}
-    report = Report(name, **parameters)
+    named = {key: _shown(given) for key in _NAMES if (given := parameters[key]) is not None}
+    report = Report(name, **{**parameters, **named})
     results = _kept(path, report) if options.resume and path.exists() else {}
     try:
         rules = rules_of(options.grid, options.rules)
@@ -151,8 +163,9 @@ def main() -> None:
         sys.exit(str(error))
     if options.model.startswith(CAUSAL):
         rules = [DEFAULT]
-    base = CausalBase(options.base, device=options.device or "cpu") if options.base else None
-    run = Run(open_partner(options), suites_of(options), base, options.texts, _device(options))
+    partner = open_partner(options)
+    base = _judge(options, partner) if options.base else None
+    run = Run(partner, suites_of(options), base, options.answers, _device(options))
     report.write(results=results, folder=options.out)
     for rule in rules:
         parts = run.suite_by_suite(rule, results.get(rule.name, {}))
@@ -166,6 +179,7 @@ def main() -> None:
     print(tables(results), path, sep="\n")
 
 
+_NAMES = ("model", "base", "verifier")
 _OF_ONE_CALL = ("out", "resume", "minutes", "plot", "name", "rules", "suites")
 
 
@@ -191,8 +205,21 @@ def _device(options: argparse.Namespace) -> str:
     """Where answers are computed, if it is here."""
     if options.model.startswith(("http://", "https://")):
         return "server"
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    return torch.cuda.get_device_name() if _computes_on(options) == "cuda" else "cpu"
+
+
+def _computes_on(options: argparse.Namespace) -> str:
+    """The device that was asked for, else the fastest there is, as the engine chooses."""
+    return options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _shown(model: str) -> str:
+    """A name without the path; through links, so that another model behind one is another name."""
+    prefix = CAUSAL if model.startswith(CAUSAL) else ""
+    name = model.removeprefix(prefix)
+    if name.startswith(("/", ".", "~")):
+        name = Path(name).expanduser().resolve().name
+    return prefix + name
 
 
 def _slug(model: str) -> str:

@@ -31,7 +31,7 @@ def measure(
         "seconds": round(seconds, 2),
         "tokens_per_answer": round(tokens / len(answers), 2),
         "tokens_per_s": round(tokens / seconds, 2),
-        "repeated_trigrams": round(_mean([repeated_trigrams(a.text) for a in answers]), 4),
+        **_ratio("repeated_trigrams", [(repeated_trigrams(a.text), 1) for a in answers]),
         **_share("ended", [answer.ended for answer in answers]),
     }
     pairs = list(zip(questions, answers, strict=True))
@@ -53,6 +53,20 @@ def measure(
         row["nats"] = [round(nats, 2) for nats, _ in nll]
         row["nats_of"] = [count for _, count in nll]
     return row
+
+
+def kept_answers(questions: Sequence[Question], answers: Sequence[Answer], count: int) -> list[Row]:
+    """`count` answers word for word, evenly spaced: right and wrong ones, as they come."""
+    pairs = list(zip(questions, answers, strict=True))
+    kept: list[Row] = []
+    for at in range(min(count, len(pairs))):
+        question, answer = pairs[at * len(pairs) // min(count, len(pairs))]
+        row: Row = {"kind": question.kind, "messages": [dict(m) for m in question.messages]}
+        row |= {"answer": answer.text, "ended": answer.ended}
+        if question.judge is not None:
+            row["right"] = question.judge(answer.text)
+        kept.append(row)
+    return kept
 
 
 def difference(one: Row, other: Row) -> tuple[float, float, float] | None:
@@ -113,7 +127,3 @@ def _ratio(name: str, parts: Sequence[tuple[float, float]]) -> Row:
     low, high = bootstrap(parts)
     value = sum(a for a, _ in parts) / sum(b for _, b in parts)
     return {name: round(value, 3), f"{name}_interval": [round(low, 3), round(high, 3)]}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -76,6 +76,15 @@ GRIDS: dict[str, tuple[Rule, ...]] = {
     "ci": (fixed(1), fixed(4), threshold(0.9), apd(0.5)),
     "presets": PRESETS,
     "cache": CACHED,
+    # What a model card shows. Blocks of 32 are said where the model may have shorter ones.
+    "card": (
+        DEFAULT,
+        *PRESETS,
+        *(fixed(k) for k in (1, 2, 4)),
+        blocks(fixed(1), 32),
+        *(threshold(t) for t in (0.9, 0.7)),
+        *(apd(r) for r in (0.2, 0.5)),
+    ),
     "full": (
         DEFAULT,
         *PRESETS,

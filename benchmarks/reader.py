@@ -27,6 +27,7 @@ from dfastllm.cli.bench_load import Load, run_load
 from dfastllm.cli.bench_report import summarise
 from dfastllm.models.causal import load_causal
 from dfastllm.models.checkpoint import load_model
+from dfastllm.models.context import load_context
 from dfastllm.models.device import cpu_dtype, keep_memory, use_threads
 from dfastllm.models.loader import stored_dtype
 from dfastllm.models.source import resolve_model
@@ -108,9 +109,13 @@ def alone(options: argparse.Namespace, prompts: Sequence[str]) -> Row:
     chats = [tokenizer.encode_chat([{"role": "user", "content": text}]) for text in prompts]
     few = _few(chats, options.loop_prompts)
     found: Row = {"dtype": dtype, "threads": n_threads}
-    published(model, few[0], canvas=8, block=8, stops=False)  # warms up
+    reader = load_context(source.directory, model)
+    context = None if reader is None else reader.network
+    published(model, few[0], canvas=8, block=8, stops=False, context=context)  # warms up
     for name, stops in ((LOOP, False), (LOOP_STOPPING, True)):
-        loop = partial(published, model, canvas=MAX_TOKENS, block=BLOCK, stops=stops)
+        loop = partial(
+            published, model, canvas=MAX_TOKENS, block=BLOCK, stops=stops, context=context
+        )
         found[name] = figures(loop, few)
         print(name, json.dumps(found[name]), flush=True)
     if options.base:

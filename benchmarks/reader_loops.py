@@ -7,7 +7,7 @@ K/V cache, one token a forward: what there is without diffusion.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dfastllm.cache.policy import Feed
 from dfastllm.cache.pool import PAGE_TOKENS, KVPool
+from dfastllm.engine.runner import kv_pool
 from dfastllm.models.batch import Segment, pack
 from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.transformer import Transformer
@@ -36,9 +37,18 @@ class Written:
 
 @torch.inference_mode()
 def published(
-    model: Transformer, prompt: Prompt, canvas: int, block: int, *, stops: bool
+    model: Transformer,
+    prompt: Prompt,
+    canvas: int,
+    block: int,
+    *,
+    stops: bool,
+    context: Transformer[NetworkSpec] | None = None,
 ) -> Written:
-    """LLaDA's loop at temperature 0. With `stops` no block is begun behind the end of the turn."""
+    """LLaDA's loop at temperature 0. With `stops` no block is begun behind the end of the turn.
+
+    `context` reads the context, where that is another network, anew in every step.
+    """
     spec, began, first_text = model.spec, time.perf_counter(), 0.0
     tokens = np.array([*prompt, *[spec.mask_id] * canvas], dtype=np.int64)
     first, forwards = len(prompt), 0
@@ -48,12 +58,17 @@ def published(
         seen = end if spec.causal_context else len(tokens)
         until = start if spec.causal_context else 0
         feed = Feed(0, seen, seen, refresh=True, store=False, causal_until=until)
-        wanted = np.arange(first, seen) - int(spec.shift_logits)
+        asked = first if context is None else start
+        wanted = np.arange(asked, seen) - int(spec.shift_logits)
         for _ in range(start, end):
-            logits = model(pack([Segment(tokens[:seen], feed, wanted)], _CPU))  # [seen - first, V]
+            segment = Segment(tokens[:seen], feed, wanted)
+            if context is None:
+                logits = model(pack([segment], _CPU))  # [seen - asked, V]
+            else:
+                logits = _read_apart(model, context, segment)
             forwards += 1
             at, token = _surest(
-                logits[start - first : end - first], tokens[start:end], spec.mask_id
+                logits[start - asked : end - asked], tokens[start:end], spec.mask_id
             )
             tokens[start + at] = token
         first_text = first_text or time.perf_counter() - began
@@ -63,6 +78,20 @@ def published(
     length = _ends(answer, spec.eos_ids)
     kept = answer if length is None else answer[: length + 1]
     return Written(kept.tolist(), forwards, first_text, time.perf_counter() - began)
+
+
+def _read_apart(model: Transformer, context: Transformer[NetworkSpec], segment: Segment) -> Tensor:
+    """The outputs wanted, [K, V], after `context` has read what is causal but what leads in."""
+    feed = segment.feed
+    n_pages = KVPool.pages_for(feed.end)
+    pool, pages = kv_pool(model, n_pages * PAGE_TOKENS), tuple(range(n_pages))
+    until = max(feed.causal_until - int(model.spec.shift_logits), 0)
+    feed = replace(feed, causal_until=until, store=True)
+    read, block = replace(segment, feed=feed, pages=pages).split()
+    if len(read.tokens):
+        context(pack([read], _CPU), pool)
+    logits: Tensor = model(pack([block], _CPU), pool)
+    return logits
 
 
 def _surest(logits: Tensor, tokens: np.ndarray, mask: int) -> tuple[int, int]:
@@ -79,10 +108,9 @@ def causal(
     model: Transformer[NetworkSpec], prompt: Prompt, max_tokens: int, ends: Iterable[int]
 ) -> Written:
     """The most probable token of each forward, until the turn ends."""
-    spec, began, first_text = model.spec, time.perf_counter(), 0.0
-    pages = -(-(len(prompt) + max_tokens) // PAGE_TOKENS)
-    pool = KVPool(n_layers=spec.n_layers, n_pages=pages, n_kv_heads=spec.n_kv_heads,
-                  head_dim=spec.head_dim, dtype=model.embed.weight.dtype, device=_CPU)  # fmt: skip
+    began, first_text = time.perf_counter(), 0.0
+    pages = KVPool.pages_for(len(prompt) + max_tokens)
+    pool = kv_pool(model, pages * PAGE_TOKENS)
     own = pool.take(pages)
     assert own is not None
     written: list[int] = []

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -77,4 +77,5 @@ def _memory_bytes() -> int:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+    """Of what is installed: a benchmark of the engine alone needs no web server."""
+    return {name: version(name) for name in _PACKAGES if list(distributions(name=name))}

@@ -15,6 +15,7 @@ from dfastllm.engine.observer import EngineObserver
 from dfastllm.errors import CheckpointError
 from dfastllm.models.checkpoint import load_model
 from dfastllm.models.config_fields import read_json
+from dfastllm.models.context import ContextNetwork, load_context
 from dfastllm.models.device import cpu_dtype, keep_memory, pick_device, use_threads
 from dfastllm.models.generation_defaults import GenerationDefaults, read_generation_defaults
 from dfastllm.models.loader import Progress, stored_dtype
@@ -26,7 +27,8 @@ from dfastllm.presets import PRESET_KEYS, Preset
 from dfastllm.settings import Settings
 from dfastllm.settings_decoding import DecodingSection
 from dfastllm.tokenizer import Tokenizer
-from dfastllm.verifier import find_verifier
+from dfastllm.tokenizer_files import read_tokenizer
+from dfastllm.verifier import check_tokens, find_verifier
 
 _log = logging.getLogger(__name__)
 CPU_KV_BYTES = 1 << 30  # K/V memory on a CPU unless the settings say otherwise
@@ -69,25 +71,49 @@ def build(
             f"the tokenizer knows ids up to {tokenizer.n_ids - 1}, "
             f"the model's vocabulary ends at {spec.vocab_size - 1}: they do not belong together"
         )
-    verifier = find_verifier(chosen.verifier, chosen.model, model, tokenizer)
+    context = _load_context(source, model, tokenizer)
+    verifier = find_verifier(chosen.verifier, chosen.model, model, tokenizer, context)
+    reader = None if context is None else context.network
     engine = DFastLLMEngine(
-        model, _engine_config(settings, model, verifier), verifier=verifier, observer=observer
+        model,
+        _engine_config(settings, model, verifier, reader),
+        verifier=verifier,
+        context=reader,
+        observer=observer,
     )
     return Built(engine, tokenizer, source, _defaults(settings.decoding, source))
 
 
+def _load_context(
+    source: ModelSource, model: Transformer, tokenizer: Tokenizer
+) -> ContextNetwork | None:
+    """The network that reads the model's context, if that is not the model itself."""
+    context = load_context(source.directory, model)
+    if context is None:
+        return None
+    if (context.directory / "tokenizer.json").exists():
+        name = f"context network {model.spec.context_model}"
+        check_tokens(name, read_tokenizer(context.directory).backend.get_vocab(True), tokenizer)
+    _log.info("another network reads the context: %d layers", context.network.spec.n_layers)
+    return context
+
+
 def _engine_config(
-    settings: Settings, model: Transformer, verifier: Transformer[NetworkSpec] | None
+    settings: Settings,
+    model: Transformer,
+    verifier: Transformer[NetworkSpec] | None,
+    context: Transformer[NetworkSpec] | None,
 ) -> EngineConfig:
-    limit = model.spec.max_position
+    limit = min(m.spec.max_position for m in (model, context) if m is not None)
     wanted = settings.model.max_model_len or limit
     if wanted > limit:
         raise CheckpointError(
             f"max_model_len is {wanted}, but the model was made for {limit} positions"
         )
     engine = settings.engine
-    # One budget for both: as many positions of the model as of its verifier.
-    token_bytes = sum(_token_bytes(m) for m in (model, verifier) if m is not None)
+    # One budget for both: as many positions of the model as of a verifier with K/V of its own.
+    own = None if verifier is context else verifier
+    token_bytes = sum(_token_bytes(m) for m in (model, own) if m is not None)
     tokens = engine.kv_cache_tokens or _kv_tokens(
         model.embed.weight.device, token_bytes, engine.memory_fraction
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dfastllm.errors import CheckpointError
 from dfastllm.models.causal import load_causal
+from dfastllm.models.context import ContextNetwork
 from dfastllm.models.source import ModelSource, resolve_model
 from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.transformer import Transformer
@@ -21,11 +22,16 @@ _log = logging.getLogger(__name__)
 
 
 def find_verifier(
-    name: str | None, model_name: str, model: Transformer, tokenizer: Tokenizer
+    name: str | None,
+    model_name: str,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    context: ContextNetwork | None = None,
 ) -> Transformer[NetworkSpec] | None:
     """The verifier called `name` in the model's own number format, on its device; None for none.
 
-    Left out, it is the one that a built-in model brings, if any. Raises CheckpointError when it
+    Left out, it is the one that a built-in model brings, if any. Where that is the network which
+    reads the model's context, it is this very network, loaded once. Raises CheckpointError when it
     cannot be found or loaded, or when its tokens are not the model's.
     """
     if name == NONE:
@@ -35,7 +41,10 @@ def find_verifier(
     found = _brought_by(model_name) if name is None else resolve_model(name)
     if found is None:
         return None
-    check_tokens(found.name, _tokens_of(found, tokenizer), tokenizer)
+    if context is not None and found.directory.resolve() == context.directory:
+        _log.info("verifier %s: the network that reads the context", found.name)
+        return context.network
+    check_tokens(f"verifier {found.name}", _tokens_of(found, tokenizer), tokenizer)
     weight = model.embed.weight
     verifier = load_causal(found.directory, dtype=weight.dtype, device=weight.device)
     _log.info("verifier %s: %d layers", found.name, verifier.spec.n_layers)
@@ -73,8 +82,8 @@ def check_tokens(name: str, theirs: Mapping[str, int], tokenizer: Tokenizer) -> 
         if tokens:
             shown = ", ".join(repr(t) for t in sorted(tokens)[:_SHOWN])
             raise CheckpointError(
-                f"verifier {name} has {problem} {len(tokens)} of the model's tokens ({shown}): "
-                "a verifier needs the model's own tokenizer"
+                f"{name} has {problem} {len(tokens)} of the model's tokens ({shown}): "
+                "it needs the model's own tokenizer"
             )
 
 

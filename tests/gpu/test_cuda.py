@@ -19,11 +19,12 @@ from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.errors import RowFailed
 from dfastllm.models.batch import Segment, pack
 from dfastllm.models.checkpoint import load_model
-from support.causal_context import causal_context_checkpoint
+from support.causal_context import causal_context_checkpoint, two_network_checkpoint
 from support.reference import VECTORS, reference_engine, request_of, run
+from support.two_networks import apd_rows, block_rows, engine_of, load_pair
 
 pytestmark = pytest.mark.gpu
-CUDA = torch.device("cuda")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 TINY = Path(dfastllm.__file__).parent / "builtin" / "tiny"
 CASES = [
     (family, case)
@@ -77,7 +78,7 @@ def engine_on(device: torch.device, dtype: str = "float32", **config: int) -> DF
 
 def test_answers_equal_those_of_the_cpu_in_fp32_mixed_batches() -> None:
     requests = mixed_requests(24)
-    cpu = run(engine_on(torch.device("cpu"), max_running=24), requests)
+    cpu = run(engine_on(CPU, max_running=24), requests)
     gpu = run(engine_on(CUDA, max_running=24), requests)
     same = sum(cpu[r.request_id].ids == gpu[r.request_id].ids for r in requests)
     # Prompts are random ids, so some confidences tie to the last bit: one flip is no error.
@@ -93,10 +94,16 @@ def test_an_answer_is_the_same_alone_and_in_a_batch() -> None:
     assert same >= len(requests) - 1
 
 
+@pytest.mark.parametrize("apart", [False, True])
 def test_caches_and_windows_change_nothing_where_the_context_is_read_causally(
-    tmp_path: Path,
+    tmp_path: Path, apart: bool
 ) -> None:
-    model = load_model(causal_context_checkpoint(tmp_path), dtype="float32", device=CUDA)
+    """By the model itself, which then verifies itself, or by another network, which verifies."""
+    if apart:
+        model, context = load_pair(two_network_checkpoint(tmp_path), CUDA)
+    else:
+        model = load_model(causal_context_checkpoint(tmp_path), dtype="float32", device=CUDA)
+        context = None
     block = DecodingParams(StrategyName.THRESHOLD, 8, threshold=0.3)
     apd = DecodingParams(StrategyName.APD, r=0.9, lookahead=12)
     ways = {
@@ -116,8 +123,12 @@ def test_caches_and_windows_change_nothing_where_the_context_is_read_causally(
         for k, decoding in enumerate(found)
         for i in range(4)
     ]
-    # A model whose output predicts the next position verifies itself, read causally.
-    engine = DFastLLMEngine(model, EngineConfig(max_model_len=256, max_running=24), verifier=model)
+    engine = DFastLLMEngine(
+        model,
+        EngineConfig(max_model_len=256, max_running=24),
+        verifier=context or model,
+        context=context,
+    )
     outcomes = run(engine, requests)
     answers: dict[str, set[tuple[int, ...]]] = {}
     for request in requests:
@@ -127,12 +138,20 @@ def test_caches_and_windows_change_nothing_where_the_context_is_read_causally(
     assert sum(len(found) > 1 for found in answers.values()) <= 1  # a tie to the last bit
 
 
+def test_answers_of_two_networks_equal_those_of_the_cpu(tmp_path: Path) -> None:
+    folder = two_network_checkpoint(tmp_path)
+    requests = [*block_rows(), *apd_rows()]
+    cpu, gpu = (run(engine_of(load_pair(folder, device)), requests) for device in (CPU, CUDA))
+    same = sum(cpu[r.request_id].ids == gpu[r.request_id].ids for r in requests)
+    assert same >= len(requests) - 1  # a tie to the last bit
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_answers_like_single(dtype: str) -> None:
     """On prompts the model knows, where confidences are far from ties."""
     from dfastllm.tokenizer import Tokenizer
 
-    single = engine_on(torch.device("cpu"))
+    single = engine_on(CPU)
     spec = single.spec
     tokenizer = Tokenizer.load(TINY, vocab_size=spec.vocab_size, mask_id=spec.mask_id)
     prompts = [f"What is {a} + {b}?" for a, b in ((27, 48), (13, 9), (314, 159), (55, 45))]

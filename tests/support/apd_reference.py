@@ -2,8 +2,8 @@
 
 Both models read the whole row anew in every iteration; with a window the drafter keeps the K/V of
 what lies further back. The numbers drawn are the engine's, so an engine whose caches and batches
-are right gives the same tokens. A drafter that reads its context causally needs no window here: one
-changes nothing that it computes.
+are right gives the same tokens. A drafter that reads its context causally, or has it read by
+another network, needs no window here: one changes nothing that it computes.
 """
 
 import numpy as np
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from dfastllm.cache.policy import Feed
-from dfastllm.cache.pool import KVPool
+from dfastllm.cache.pool import PAGE_TOKENS, KVPool
 from dfastllm.core import Request
 from dfastllm.decoding.candidates import Filters, filter_logits
 from dfastllm.decoding.noise import gumbel, token_keys
+from dfastllm.engine.runner import kv_pool
 from dfastllm.models.batch import Segment, pack
 from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.transformer import Transformer
@@ -59,20 +60,27 @@ def output_rows(
     return model(pack([segment], torch.device("cpu")))
 
 
+def block_rows(
+    model: Transformer, context: Transformer[NetworkSpec], tokens: list[int], cut: int
+) -> Tensor:
+    """As `output_rows`, [0, cut) read by `context` alone: there, nothing is computed."""
+    n, cpu = len(tokens), torch.device("cpu")
+    pages = tuple(range(KVPool.pages_for(n)))
+    pool = kv_pool(model, len(pages) * PAGE_TOKENS)
+    feed = Feed(0, n, n, refresh=True, store=True, causal_until=cut)
+    read, block = Segment(np.asarray(tokens), feed, np.arange(cut, n), pages).split()
+    if cut:
+        context(pack([read], cpu), pool)
+    rows = model(pack([block], cpu), pool)
+    return torch.cat([torch.full((cut, rows.shape[1]), float("nan")), rows])
+
+
 class _KeptRow:
     """The drafter over one row, feeding only what lies right of a window's edge."""
 
     def __init__(self, model: Transformer, length: int):
-        spec, n_pages = model.spec, KVPool.pages_for(length)
-        self.model, self.pages = model, tuple(range(n_pages))
-        self.pool = KVPool(
-            n_layers=spec.n_layers,
-            n_pages=n_pages,
-            n_kv_heads=spec.n_kv_heads,
-            head_dim=spec.head_dim,
-            dtype=torch.float32,
-            device=torch.device("cpu"),
-        )
+        self.model, self.pages = model, tuple(range(KVPool.pages_for(length)))
+        self.pool = kv_pool(model, len(self.pages) * PAGE_TOKENS)
 
     def output_rows(self, tokens: list[int], left: int) -> Tensor:
         """As `output_rows`; those left of `left` are not computed and stay empty."""
@@ -84,9 +92,12 @@ class _KeptRow:
 
 
 def decode(
-    drafter: Transformer, verifier: Transformer[NetworkSpec], request: Request
+    drafter: Transformer,
+    verifier: Transformer[NetworkSpec],
+    request: Request,
+    context: Transformer[NetworkSpec] | None = None,
 ) -> tuple[list[int], int]:
-    """The answer and the number of iterations."""
+    """The answer and the number of iterations; `context` reads the drafter's context, if given."""
     spec, sampling, decoding = drafter.spec, request.sampling, request.decoding
     tokens, n_prompt = list(request.prompt), len(request.prompt)
     whole = n_prompt + request.max_tokens
@@ -98,7 +109,9 @@ def decode(
         end = whole if decoding.lookahead is None else min(t + max(decoding.lookahead, 1), whole)
         shift = int(spec.shift_logits)
         canvas = tokens + [spec.mask_id] * (end - t)
-        if kept is None:
+        if context is not None:
+            raw = block_rows(drafter, context, canvas, max(t - shift, 0))
+        elif kept is None:
             raw = output_rows(drafter, canvas, causal=False, context=t * spec.causal_context)
         else:
             raw = kept.output_rows(canvas, t - accepted - decoding.window if steps else 0)

@@ -62,6 +62,8 @@ class ScriptedModel(Transformer):
     def forward(self, batch: ForwardBatch, pool: KVPool | None = None) -> torch.Tensor:
         self.before(batch)
         self.forwards.append([(g.end - g.start) // g.n_rows for g in batch.groups])
+        if not len(batch.logit_rows):
+            return torch.empty(0, self.spec.vocab_size)
         positions = batch.positions[batch.logit_rows] + int(self.spec.shift_logits)
         return torch.stack([self.script(int(p)) for p in positions]).float()
 

@@ -90,7 +90,7 @@ def model_folder(
     shipped = Path(dfastllm.builtin.__file__).parent / "smol"
     directory.mkdir()
     shutil.copy(shipped / "generation_config.json", directory)
-    (directory / "README.md").write_text("a card\n")
+    (directory / "MODEL_CARD.md").write_text("a card\n")
     config = json.loads((shipped / "config.json").read_text()) | {
         "base": asdict(base),
         "hidden_size": HIDDEN,

@@ -21,6 +21,7 @@ from dfastllm_operator.resources.runtime import OPERATOR_NAME
 from dfastllm_operator.revision import new_revision
 from dfastllm_operator.settings import PREFIX, Settings
 from dfastllm_operator.sizing import resources_of, size
+from dfastllm_operator.sizing.known import SMOL
 
 Json = dict[str, Any]
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -102,7 +103,7 @@ def test_overlays_rename_images_that_exist() -> None:
 
 
 def test_there_is_a_sample_for_each_use() -> None:
-    wanted = {"minimal", "gpu", "pvc", "verifier", "keda", "api-keys", "gateway", "full"}
+    wanted = {"minimal", "smol", "gpu", "pvc", "verifier", "keda", "api-keys", "gateway", "full"}
     assert {sample.stem for sample in SAMPLES} == wanted
 
 
@@ -127,6 +128,17 @@ def test_the_minimal_sample_is_ten_lines_at_most() -> None:
     text = (MANIFESTS / "samples" / "minimal.yaml").read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert len(lines) <= 10
+
+
+def test_the_english_sample_needs_neither_network_nor_gpu_and_room_for_both_networks() -> None:
+    spec = parse(service_of(MANIFESTS / "samples" / "smol.yaml")).spec
+    sizing = size(spec, None)
+    assert spec.model.built_in
+    assert not sizing.gpu
+    assert sizing.weights >= 2 * SMOL.parameters * 4  # float32: the pod's processor is not known
+    requests, limits = resources_of(spec, sizing)
+    assert requests["cpu"] == limits["cpu"] == "2"
+    assert requests["memory"] == limits["memory"]
 
 
 def test_the_full_sample_says_everything_there_is_to_say() -> None:

@@ -1,4 +1,4 @@
-"""The transformer as functions of its weights, bidirectional or causal, in the base's layout."""
+"""The transformer as functions of its weights: clean text read causally, blocks filled in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ class Weights:
     mask_row: Tensor  # [W]
 
 
-BlockRule = Callable[[Tensor, Layer, Tensor, Tensor, Tensor | None, bool], Tensor]
+KeysValues = tuple[Tensor, Tensor]
+BlockRule = Callable[
+    [Tensor, Layer, Tensor, Tensor, Tensor | None, KeysValues | None], tuple[Tensor, KeysValues]
+]
 
 
 def arrange(
@@ -100,44 +103,76 @@ def angles(length: int, head: int, device: torch.device) -> tuple[Tensor, Tensor
 
 
 def block(
-    x: Tensor, layer: Layer, cos: Tensor, sin: Tensor, allowed: Tensor | None, causal: bool
-) -> Tensor:
-    """Attention over the row (what `allowed` [B, 1, L, L] lets it see), then SwiGLU."""
+    x: Tensor,
+    layer: Layer,
+    cos: Tensor,
+    sin: Tensor,
+    allowed: Tensor | None,
+    context: KeysValues | None,
+) -> tuple[Tensor, KeysValues]:
+    """Attention, then SwiGLU; also the keys and values [B, heads, L, head] of this layer.
+
+    `allowed` [B, 1, L, C + L] is added to the scores of the context's C places and the row's own;
+    None: what is left of each, and no context.
+    """
     rows, length, _ = x.shape
     h = norm(x, layer.norm)
     q = F.linear(h, layer.q).view(rows, length, SHAPE.heads, -1).transpose(1, 2)
     k = F.linear(h, layer.k).view(rows, length, SHAPE.kv_heads, -1).transpose(1, 2)
     v = F.linear(h, layer.v).view(rows, length, SHAPE.kv_heads, -1).transpose(1, 2)
     q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+    seen = (k, v)
+    if context is not None:
+        seen = (torch.cat((context[0], k), dim=2), torch.cat((context[1], v), dim=2))
     share = SHAPE.heads // SHAPE.kv_heads
-    k, v = k.repeat_interleave(share, dim=1), v.repeat_interleave(share, dim=1)
-    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
+    keys, values = (part.repeat_interleave(share, dim=1) for part in seen)
+    mixed = F.scaled_dot_product_attention(
+        q, keys, values, attn_mask=allowed, is_causal=allowed is None
+    )
     x = x + F.linear(mixed.transpose(1, 2).reshape(rows, length, -1), layer.o)
     h = norm(x, layer.ff_norm)
-    return x + F.linear(F.silu(F.linear(h, layer.gate)) * F.linear(h, layer.up), layer.down)
+    x = x + F.linear(F.silu(F.linear(h, layer.gate)) * F.linear(h, layer.up), layer.down)
+    return x, (k, v)
 
 
-def hidden(
-    weights: Weights,
-    tokens: Tensor,
-    allowed: Tensor | None = None,
-    causal: bool = False,
-    rule: BlockRule = block,
-    positions: Tensor | None = None,
-) -> Tensor:
-    """Return the states [B, L, W] before the head; position p - 1 speaks about position p.
+def read(
+    weights: Weights, tokens: Tensor, rule: BlockRule = block
+) -> tuple[Tensor, list[KeysValues]]:
+    """Return the states [B, L, W] of clean text, read causally, and each layer's keys and values.
 
-    `positions` [B, L] are those of the tokens where they are not 0, 1, 2…
+    The state at p - 1, given to the head, speaks about position p.
     """
     x = F.embedding(tokens, weights.embedding)
-    x = torch.where((tokens == MASK)[..., None], weights.mask_row.to(x.dtype), x)
-    head = weights.layers[0].q.shape[0] // SHAPE.heads
-    cos, sin = (table.to(x.dtype) for table in angles(tokens.shape[1], head, tokens.device))
-    if positions is not None:
-        cos, sin = cos[positions][:, None], sin[positions][:, None]  # [B, 1, L, head]
+    cos, sin = _angles(weights, tokens.shape[1], x)
+    kept = []
     for layer in weights.layers:
-        x = rule(x, layer, cos, sin, allowed, causal)
+        x, seen = rule(x, layer, cos, sin, None, None)
+        kept.append(seen)
+    return norm(x, weights.last_norm), kept
+
+
+def fill(
+    weights: Weights,
+    tokens: Tensor,
+    positions: Tensor,
+    allowed: Tensor,
+    context: list[KeysValues],
+    rule: BlockRule = block,
+) -> Tensor:
+    """Return the states [B, N, W] of blocks with masks, at `positions` [B, N], given a context."""
+    x = F.embedding(tokens, weights.embedding)
+    x = torch.where((tokens == MASK)[..., None], weights.mask_row.to(x.dtype), x)
+    cos, sin = _angles(weights, context[0][0].shape[2] + tokens.shape[1], x)
+    cos, sin = cos[positions][:, None], sin[positions][:, None]  # [B, 1, N, head]
+    for layer, seen in zip(weights.layers, context, strict=True):
+        x, _ = rule(x, layer, cos, sin, allowed, seen)
     return norm(x, weights.last_norm)
+
+
+def _angles(weights: Weights, length: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    head = weights.layers[0].q.shape[0] // SHAPE.heads
+    cos, sin = angles(length, head, x.device)
+    return cos.to(x.dtype), sin.to(x.dtype)
 
 
 def logits_of(weights: Weights, states: Tensor) -> Tensor:

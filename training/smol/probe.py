@@ -56,8 +56,8 @@ def attempt(
                 options.seed, SIZES)  # fmt: skip
     options.soft = options.soft_given if variant.soft is None else variant.soft
     recipe = recipe_of(options, STAGES[0], options.steps, 0.0, 0)
-    teacher = weights_of(material.base, made.compute)
-    trainer = Trainer(made, optimiser, teacher, pool, material.held_out, recipe, None, begun)
+    base = weights_of(material.base, made.compute)
+    trainer = Trainer(made, optimiser, base, pool, material.held_out, recipe, None, begun)
     print(json.dumps({"variant": variant.name}), flush=True)
     trainer.run()
     seconds = round(time.monotonic() - started, 1)

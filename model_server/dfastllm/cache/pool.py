@@ -5,6 +5,7 @@ first step. Position p of a row lives in slot `pages[p // PAGE] * PAGE + p % PAG
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -68,6 +69,25 @@ class KVPool:
     def _allocate(self) -> tuple[torch.Tensor, torch.Tensor]:
         keys = torch.empty(self._shape, dtype=self._dtype, device=self._device)
         return keys, torch.empty_like(keys)
+
+
+@dataclass(slots=True)
+class RowKV:
+    """One row's part of a pool: its pages, and how many of its positions have final K/V there.
+
+    These are the first `kept`; what lies behind them is of masks or of tokens that were refused.
+    """
+
+    pages: tuple[int, ...] = ()
+    kept: int = 0
+
+    def crop(self, length: int) -> None:
+        """Forget what lies right of the row's `length` tokens: draft that was not accepted.
+
+        Nothing else is cut when all of it was: its last token was never fed, and is the first of
+        the next feed.
+        """
+        self.kept = min(self.kept, length)
 
 
 def slots(pages: Sequence[int], start: int, end: int) -> np.ndarray:

@@ -49,18 +49,26 @@ def list_models(*, as_json: _Json = False) -> None:
 def prepare_models(names: _Names = None, *, into: _Into = None) -> None:
     """Put built-in models together that ship as a difference to another; once, then they are kept.
 
-    Prints where each is. Without names: all of them.
+    Prints where each is. Without names: all of them. What cannot be prepared keeps none of the
+    others from it; it is named at the end, and the exit status is 1.
     """
     from dfastllm.models.source import builtin_names, prepare_builtin
 
     if into is not None:
         into.mkdir(parents=True, exist_ok=True)
+    problems = []
+    terminal = Console(stderr=True)
     for name in names or builtin_names(verifiers=True):
         plain = name.removeprefix("builtin:").removeprefix("//")
         try:
-            typer.echo(f"builtin:{plain}  {prepare_builtin(plain, into)}")
+            with terminal.status(f"preparing builtin:{plain}"):  # seconds, the first time
+                directory = prepare_builtin(plain, into)
         except CheckpointError as error:
-            fail(str(error), status=1)
+            problems.append(f"builtin:{plain} is not prepared: {error}")
+        else:
+            typer.echo(f"builtin:{plain}  {directory}")
+    if problems:
+        fail("\n".join(problems), status=1)
 
 
 def inspect_model(name: _Name, *, as_json: _Json = False) -> None:
@@ -110,6 +118,7 @@ def _report(source: "ModelSource", summary: "ModelSummary") -> Report:
             "grouped_query_attention": spec.n_kv_heads != spec.n_heads,
             "shifted_logits": spec.shift_logits,
             "causal_context": spec.causal_context,
+            "context_model": spec.context_model,
             "kv_bytes_per_token": summary.kv_bytes_per_token,
         },
         "ids": {

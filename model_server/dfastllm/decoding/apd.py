@@ -44,8 +44,9 @@ class Apd(Strategy):
         So are those of the masks right of it, none of which outlives a forward. The position
         before the first mask is always among what was just committed, as shifted logits need it.
         Where the context is read causally, all that is left of it is final, whatever the window.
+        A default that stores feeds no more than is not final yet: a window could only add to it.
         """
-        if row.params.window is None:
+        if row.params.window is None or default.store:
             return default
         start = max(row.start - row.recent - row.params.window, 0) if row.step else 0
         end = default.kv_len

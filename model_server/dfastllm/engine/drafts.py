@@ -70,16 +70,16 @@ def unjudged(sequence: Sequence, tokens: np.ndarray, length: int) -> Draft:
 
 def verifier_row(row: PlannedRow, tokens: np.ndarray) -> PlannedRow:
     """The verifier's feed: the row's own tokens that are not kept, then its draft but the last."""
-    sequence, verification = row.sequence, row.sequence.verification
+    sequence, kv = row.sequence, row.sequence.verification.kv
     first = int(row.positions[0])
     end = first + len(tokens) - 1
-    feed = Feed(verification.kept, end, end, refresh=False, store=True, causal_until=end)
+    feed = Feed(kv.kept, end, end, refresh=False, store=True, causal_until=end)
     return PlannedRow(
         sequence,
         feed,
         row.positions[1 : len(tokens)],
-        np.concatenate([sequence.tokens[verification.kept : first], tokens[:-1]]),
-        verification.pages,
+        np.concatenate([sequence.tokens[kv.kept : first], tokens[:-1]]),
+        kv.pages,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 
 from dfastllm.cache.policy import CachePolicy
+from dfastllm.cache.pool import KVPool
 from dfastllm.core import Delta, FinishReason, Request, RequestStats, TokenLogprob
 from dfastllm.decoding.registry import strategies
 from dfastllm.decoding.strategy import Strategy
@@ -21,7 +22,7 @@ from dfastllm.engine.choose import RowChoice, choose
 from dfastllm.engine.config import EngineConfig
 from dfastllm.engine.drafts import Verified
 from dfastllm.engine.observer import Deaf, EngineObserver, Outcome, StepKind
-from dfastllm.engine.runner import Forwarded, PlannedRow, Runner
+from dfastllm.engine.runner import Forwarded, PlannedRow, Runner, kv_pool
 from dfastllm.engine.scheduler import Scheduler
 from dfastllm.engine.sequence import Sequence
 from dfastllm.engine.verifier import Verifier
@@ -33,9 +34,10 @@ from dfastllm.models.transformer import Transformer
 class DFastLLMEngine:
     """A diffusion language model with a queue in front of it.
 
-    `verifier` is the causal model that strategy `apd` needs. `rules` and `policy` replace the
-    decoding rules and the cache policy; the defaults are those of the model's family. `clock` gives
-    monotonic seconds.
+    `verifier` is the causal model that strategy `apd` needs, `context` the one that reads the
+    context of a model that leaves that to another; where both are one, they share K/V and forwards.
+    `rules` and `policy` replace the decoding rules and the cache policy; the defaults are those of
+    the model's family. `clock` gives monotonic seconds.
     """
 
     def __init__(
@@ -44,26 +46,31 @@ class DFastLLMEngine:
         config: EngineConfig,
         *,
         verifier: Transformer[NetworkSpec] | None = None,
+        context: Transformer[NetworkSpec] | None = None,
         observer: EngineObserver | None = None,
         rules: Mapping[str, Strategy] | None = None,
         policy: CachePolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         spec: ModelSpec = model.spec
+        if (spec.context_model is None) is not (context is None):
+            raise ValueError("a context network goes with a model that names one, and only with it")
         shift = int(spec.shift_logits)
         self.spec = spec
         self.config = config
-        self._runner = Runner(
-            model, config.kv_cache_tokens, shift=shift, vocab_size=spec.vocab_size
-        )
-        self._verifier = (
-            None if verifier is None else Verifier(verifier, spec, config.kv_cache_tokens)
-        )
+        pool = kv_pool(model, config.kv_cache_tokens)
+        self._runner = Runner(model, pool, shift=shift, vocab_size=spec.vocab_size, context=context)
+        self._verifier_pool: KVPool | None = None  # one of its own
+        self._verifier: Verifier | None = None
+        if verifier is not None:
+            if verifier is not context:
+                self._verifier_pool = kv_pool(verifier, config.kv_cache_tokens)
+            self._verifier = Verifier(verifier, spec, self._verifier_pool or pool)
         budget = QueueBudget(config)
         self._scheduler = Scheduler(
             config,
-            self._runner.pool,
-            policy or CachePolicy(shift, spec.causal_context),
+            pool,
+            policy or CachePolicy(shift, spec.causal_context, context is not None),
             budget,
             None if self._verifier is None else self._verifier.pool,
         )
@@ -87,6 +94,8 @@ class DFastLLMEngine:
             forwarded, failed = self._runner.forward(rows)
             deltas += [self._fail(sequence, error, "error") for sequence, error in failed]
             for part in forwarded:
+                for row in part.rows:
+                    row.sequence.keep_context(row.feed)
                 verified = self._verify(part)
                 choices = choose(part, self.spec, verified)
                 deltas += self._commit(part, choices)
@@ -101,7 +110,7 @@ class DFastLLMEngine:
                 feed,
                 sequence.open_positions(),
                 sequence.tokens[feed.start : feed.end],
-                sequence.pages,
+                sequence.kv.pages,
             )
             for sequence, feed in self._scheduler.plan()
         ]
@@ -199,8 +208,8 @@ class DFastLLMEngine:
 
     @property
     def verifier_page_bytes(self) -> int:
-        """The same of the verifier's memory; 0 without one."""
-        return 0 if self._verifier is None else self._verifier.pool.page_bytes
+        """The same of the verifier's memory; 0 where it has none of its own."""
+        return 0 if self._verifier_pool is None else self._verifier_pool.page_bytes
 
     @property
     def load(self) -> tuple[int, int]:
@@ -268,8 +277,8 @@ class DFastLLMEngine:
     def _report_load(self) -> None:
         pool = self._runner.pool
         self._observer.set_load(*self.load)
-        if self._verifier is not None:
-            own = self._verifier.pool
+        if self._verifier_pool is not None:
+            own = self._verifier_pool
             self._observer.set_verifier_kv(own.used_pages, own.n_pages)
         self._observer.set_kv(pool.used_pages, pool.n_pages)
 

@@ -3,6 +3,10 @@
 A forward that fails for many rows is tried again on halves, down to single rows: memory that does
 not suffice for eight rows may suffice for four, and a row that breaks the forward breaks it alone.
 Repeating is safe, since a row's K/V are written at the positions it feeds.
+
+A model whose context another network reads has two forwards here: that network's over what is new
+in the context, which leaves K/V and no logits, then the model's own over the blocks. Both write to
+the row's pages; what the model left of its block is overwritten once that has become context.
 """
 
 import logging
@@ -46,28 +50,28 @@ class Forwarded:
 
 
 class Runner:
-    """Owns a model and its K/V memory, which has room for `kv_cache_tokens` positions.
+    """Runs a model over its K/V memory.
 
     `shift`: logits of position p stand in row p - shift. They are over `vocab_size` tokens, those
-    that the model lacks at minus infinity, with each row's `logit_bias` added.
+    that the model lacks at minus infinity, with each row's `logit_bias` added. `context` reads what
+    feeds mark as causal, if that is not the model's own part; its K/V have the model's shape.
     """
 
     def __init__(
-        self, model: Transformer[NetworkSpec], kv_cache_tokens: int, *, shift: int, vocab_size: int
+        self,
+        model: Transformer[NetworkSpec],
+        pool: KVPool,
+        *,
+        shift: int,
+        vocab_size: int,
+        context: Transformer[NetworkSpec] | None = None,
     ):
-        spec, weight = model.spec, model.embed.weight
-        self.pool = KVPool(
-            n_layers=spec.n_layers,
-            n_pages=kv_cache_tokens // PAGE_TOKENS,
-            n_kv_heads=spec.n_kv_heads,
-            head_dim=spec.head_dim,
-            dtype=weight.dtype,
-            device=weight.device,
-        )
+        self.pool = pool
         self._model = model
+        self._context = context
         self._shift = shift
         self._vocab_size = vocab_size
-        self._device = weight.device
+        self._device = model.embed.weight.device
 
     @property
     def device(self) -> torch.device:
@@ -78,8 +82,7 @@ class Runner:
     ) -> tuple[list[Forwarded], list[tuple[Sequence, RowFailed]]]:
         """One forward, or several where one fails; rows failing alone come back with the reason."""
         try:
-            batch = pack([self._segment(row) for row in rows], self._device)
-            logits = self._fitted(self._model(batch, self.pool))
+            logits = self._fitted(self._logits([self._segment(row) for row in rows]))
             _add_bias(rows, logits)
             return [Forwarded(rows, logits)], []
         except Exception as error:
@@ -91,6 +94,16 @@ class Runner:
         more, broken = self.forward(rows[len(rows) // 2 :])
         return done + more, failed + broken
 
+    def _logits(self, segments: list[Segment]) -> torch.Tensor:
+        if self._context is not None:
+            parts = [segment.split() for segment in segments]
+            unread = [context for context, _ in parts if len(context.tokens)]
+            if unread:
+                self._context(pack(unread, self._device), self.pool)
+            segments = [block for _, block in parts]
+        logits: torch.Tensor = self._model(pack(segments, self._device), self.pool)
+        return logits
+
     def _segment(self, row: PlannedRow) -> Segment:
         return Segment(row.tokens, row.feed, row.positions - self._shift, row.pages)
 
@@ -99,6 +112,19 @@ class Runner:
         if surplus >= 0:
             return logits[:, : self._vocab_size] if surplus else logits
         return F.pad(logits, (0, -surplus), value=float("-inf"))
+
+
+def kv_pool(model: Transformer[NetworkSpec], kv_cache_tokens: int) -> KVPool:
+    """Memory for a model's K/V, in its number format and on its device."""
+    spec, weight = model.spec, model.embed.weight
+    return KVPool(
+        n_layers=spec.n_layers,
+        n_pages=kv_cache_tokens // PAGE_TOKENS,
+        n_kv_heads=spec.n_kv_heads,
+        head_dim=spec.head_dim,
+        dtype=weight.dtype,
+        device=weight.device,
+    )
 
 
 def _add_bias(rows: list[PlannedRow], logits: torch.Tensor) -> None:

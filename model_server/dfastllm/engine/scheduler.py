@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from dfastllm.cache.policy import CachePolicy, Feed
-from dfastllm.cache.pool import KVPool
+from dfastllm.cache.pool import PAGE_TOKENS, KVPool
 from dfastllm.core import CacheKind
 from dfastllm.engine.budget import QueueBudget
 from dfastllm.engine.config import EngineConfig
@@ -18,7 +18,10 @@ from dfastllm.errors import InvalidRequest, PromptTooLong
 
 
 class Scheduler:
-    """Queue and running set of one engine."""
+    """Queue and running set of one engine.
+
+    `verifier_pool` may be `pool` itself: then a row's pages hold the K/V of both.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,8 @@ class Scheduler:
         self.waiting: list[Sequence] = []
         self._config = config
         self._pool = pool
-        self._verifier_pool = verifier_pool
+        self._shares_pool = verifier_pool is pool
+        self._verifier_pool = None if self._shares_pool else verifier_pool
         self._policy = policy
         self._budget = budget
         self._step = 0
@@ -45,6 +49,11 @@ class Scheduler:
                 f"the context holds {self._config.max_model_len}"
             )
         if self._pages(sequence) > self._pool.n_pages:
+            if self._policy.context_apart:
+                raise PromptTooLong(
+                    f"prompt and answer need {sequence.max_length} tokens, "
+                    f"the K/V cache holds {self._pool.n_pages * PAGE_TOKENS}"
+                )
             name, exact = _uncached(sequence)
             raise InvalidRequest(
                 f"{sequence.max_length} tokens do not fit into the K/V cache; "
@@ -119,19 +128,21 @@ class Scheduler:
             if kept is None:
                 self._pool.give_back(pages)
                 return False
-            sequence.verification.pages = kept
-        sequence.pages = pages
+            sequence.verification.kv.pages = kept
+        sequence.kv.pages = pages
+        if self._shares_pool:
+            sequence.verification.kv = sequence.kv
         return True
 
     def _give_back_pages(self, sequence: Sequence) -> None:
-        self._pool.give_back(sequence.pages)
-        sequence.pages = ()
+        self._pool.give_back(sequence.kv.pages)
+        sequence.kv.pages = ()
         if self._verifier_pool is not None:
-            self._verifier_pool.give_back(sequence.verification.pages)
-            sequence.verification.pages = ()
+            self._verifier_pool.give_back(sequence.verification.kv.pages)
+            sequence.verification.kv.pages = ()
 
     def _pages(self, sequence: Sequence) -> int:
-        if not sequence.request.decoding.keeps_kv:
+        if not (self._policy.context_apart or sequence.request.decoding.keeps_kv):
             return 0
         return KVPool.pages_for(sequence.max_length)
 
@@ -139,15 +150,20 @@ class Scheduler:
         return KVPool.pages_for(sequence.max_length) if sequence.strategy.verifies else 0
 
     def _feed(self, sequence: Sequence) -> Feed:
-        decoding = sequence.request.decoding
         default = self._policy.plan(
-            CacheKind.NONE if sequence.strategy.sequential else decoding.cache,
+            self._cache_kind(sequence),
             sequence.block_bounds,
             sequence.length,
             sequence.fresh,
-            sequence.kept,
+            sequence.kv.kept,
         )
         return sequence.strategy.feed(sequence.view(), default)
+
+    def _cache_kind(self, sequence: Sequence) -> CacheKind:
+        """A sequential rule has its window instead, but where the context cannot grow stale."""
+        if not sequence.strategy.sequential:
+            return sequence.request.decoding.cache
+        return CacheKind.DUAL if self._policy.context_apart else CacheKind.NONE
 
 
 def _uncached(sequence: Sequence) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dfastllm.cache.policy import Feed
+from dfastllm.cache.pool import RowKV
 from dfastllm.core import Request, RequestStats, TokenLogprob
 from dfastllm.decoding.schedule import steps_of_block
 from dfastllm.decoding.strategy import RowView, Strategy
@@ -26,11 +27,10 @@ class Sequence:
         self.arrival_s = arrival_s
         self.admitted_s: float | None = None
         self.first_token_s: float | None = None  # on the engine's clock, like the others
-        self.pages: tuple[int, ...] = ()
+        self.kv = RowKV()  # nothing is final but what a causal context left there
         self.verification = Verification()  # stays empty where the rule does not verify
         self.forwards = 0
         self.refreshes = 0
-        self.kept = 0  # K/V of this many positions are final; those of a causal context alone are
         self.last_served = 0  # the engine step that last fed this row
         self._spec = spec
         self._prompt = len(request.prompt)
@@ -110,12 +110,16 @@ class Sequence:
 
     # -- one step's outcome ---------------------------------------------------------------------
 
+    def keep_context(self, feed: Feed) -> None:
+        """K/V of what `feed` had read causally are final now; those of the rest it overwrote."""
+        if feed.store:
+            self.kv.kept = feed.causal_until
+
     def count_forward(self, feed: Feed, now_step: int) -> None:
         self.forwards += 1
         self.refreshes += feed.refresh
         self.step += 1
         self.fresh = True
-        self.kept = feed.causal_until if feed.store else self.kept
         self.last_served = now_step
 
     def commit(self, positions: np.ndarray, logprobs: list[TokenLogprob]) -> None:
@@ -204,7 +208,7 @@ class Sequence:
         self._front += self._recent
         if self._end is not None or self._front == self.request.max_tokens:
             return True
-        self.verification.crop(self._prompt + self._front)
+        self.verification.kv.crop(self._prompt + self._front)
         self._grow()
         return False
 

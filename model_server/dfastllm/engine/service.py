@@ -7,6 +7,7 @@ step produced for all readers crosses to the event loop in one call.
 
 import asyncio
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from dfastllm.errors import EngineFailed, NotReady, RowFailed
 from dfastllm.tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
+_NEARLY_DRAFTER = 0.99  # as `r` in a warm-up: drafts are verified, unlike at 1, and hold
 _Post = tuple[Mailbox, Chunk | Exception]
 
 
@@ -43,26 +45,45 @@ class EngineService:
     # -- life -----------------------------------------------------------------------------------
 
     def warm_up(self, decoding: DecodingParams) -> None:
-        """Answer a short request on this thread, and one that verifies where there is a verifier.
+        """Answer a short request by `decoding` on this thread, and one by `apd` if this verifies.
 
         Raises what the engine raises. Before `start` only. Memory, kernels and thread pools exist
         afterwards, and a model that cannot answer never becomes ready.
         """
-        length = min(decoding.block_length * 2, self._engine.config.max_model_len - 1)
-        request = Request(
-            "warm-up",
-            prompt=(self._engine.spec.fill_id,),
-            max_tokens=max(length, 1),
-            decoding=replace(decoding, steps=None),
-        )
-        self._engine.add([request])
+        rules = {decoding.strategy: decoding}
         if self._engine.verifies:
-            apd = replace(request.decoding, strategy=StrategyName.APD, cache=CacheKind.NONE)
-            self._engine.add([replace(request, request_id="warm-up-apd", decoding=apd)])
+            apd = replace(decoding, strategy=StrategyName.APD, cache=CacheKind.NONE)
+            rules.setdefault(StrategyName.APD, apd)
+        self._engine.add([self._warm_up_request(rule) for rule in rules.values()])
         while self._engine.has_work:
             for delta in self._engine.step():
                 if delta.error is not None:
                     raise delta.error
+
+    def _warm_up_request(self, rule: DecodingParams) -> Request:
+        """Two blocks (or drafts) long, each taken whole: few forwards, whatever the model says.
+
+        The second one reads what was kept of the first. The end of the turn ends nothing: a model
+        that says it at once would leave all but the first forward untried.
+        """
+        span = rule.block_length
+        if rule.strategy is StrategyName.APD:
+            span = rule.lookahead or span
+            rule = replace(rule, lookahead=span)
+        length = max(min(2 * span, self._engine.config.max_model_len - 1), 1)
+        return Request(
+            f"warm-up-{rule.strategy}",
+            prompt=(self._engine.spec.fill_id,),
+            max_tokens=length,
+            decoding=replace(
+                rule,
+                steps=-(-length // span) if rule.strategy is StrategyName.FIXED else None,
+                threshold=0.0,
+                factor=math.inf,
+                r=_NEARLY_DRAFTER,
+            ),
+            ignore_eos=True,
+        )
 
     def start(self) -> None:
         """Begin to serve."""

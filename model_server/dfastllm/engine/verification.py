@@ -1,26 +1,19 @@
 """What a row keeps of its verifier, in host numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from dfastllm.cache.pool import RowKV
 
 
 @dataclass(slots=True)
 class Verification:
     """The verifier's side of one row.
 
-    `pages` are its K/V pages; those of positions [0, `kept`) are of the row's own tokens. `passes`,
+    `kv` is the row's own where the verifier is the network that reads the context. `passes`,
     `drafted` and `accepted` are counts of `RequestStats`.
     """
 
-    pages: tuple[int, ...] = ()
-    kept: int = 0
+    kv: RowKV = field(default_factory=RowKV)
     passes: int = 0
     drafted: int = 0
     accepted: int = 0
-
-    def crop(self, length: int) -> None:
-        """Forget what lies right of the row's `length` tokens: draft that was not accepted.
-
-        Nothing else is cut when all of it was: its last token was never fed, and is the first of
-        the next feed.
-        """
-        self.kept = min(self.kept, length)

@@ -4,7 +4,10 @@ One verification is one causal forward over the drafts of all rows that verify, 
 progress. A row feeds its tokens from the first position whose K/V are not kept to the last but one
 of its draft: the output there predicts the draft's last token, and nothing right of it is asked.
 So no output is stored between steps, and whether a draft was accepted whole or in part makes no
-difference but in how much of the K/V is kept (`Verification.crop`).
+difference but in how much of the K/V is kept (`RowKV.crop`).
+
+Where the verifier is the network that reads the drafter's context, what it leaves behind is context
+of the next step: both share one pool, and no other forward reads what was accepted.
 """
 
 import logging
@@ -14,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dfastllm.cache.pool import KVPool
 from dfastllm.core import CacheKind, Request
 from dfastllm.decoding.apd import Coupling, draft, target
 from dfastllm.decoding.candidates import NEG_INF
@@ -42,13 +46,16 @@ _log = logging.getLogger(__name__)
 
 
 class Verifier:
-    """A causal model with its own K/V memory; `spec` is the drafter's."""
+    """A causal model with its K/V memory; `spec` is the drafter's.
 
-    def __init__(self, model: Transformer[NetworkSpec], spec: ModelSpec, kv_cache_tokens: int):
+    `pool` is its own, or the drafter's where it reads the drafter's context.
+    """
+
+    def __init__(self, model: Transformer[NetworkSpec], spec: ModelSpec, pool: KVPool):
         self._max_position = model.spec.max_position
         self._spec = spec
-        self._runner = Runner(model, kv_cache_tokens, shift=1, vocab_size=spec.vocab_size)
-        self.pool = self._runner.pool
+        self._runner = Runner(model, pool, shift=1, vocab_size=spec.vocab_size)
+        self.pool = pool
 
     def check(self, request: Request) -> None:
         """Raise InvalidRequest or PromptTooLong when the row can never be verified."""
@@ -146,7 +153,7 @@ def _settle(rows: Seq[PlannedRow], drawn: np.ndarray, found: Verified) -> None:
         tokens, finite = drawn[:, start : start + n]
         start += n
         found.fed_tokens += row.feed.n_tokens
-        row.sequence.verification.kept = row.feed.end
+        row.sequence.verification.kv.kept = row.feed.end
         row.sequence.verification.passes += 1
         if not finite.all():
             error = RowFailed("the verifier returned logits that are not finite")

@@ -34,6 +34,18 @@ class Segment:
     logit_positions: np.ndarray
     pages: tuple[int, ...] = ()
 
+    def split(self) -> tuple["Segment", "Segment"]:
+        """Its causal positions, with no output wanted, and the others, as `Feed.split` has them.
+
+        All outputs wanted must be of the others.
+        """
+        first, second = self.feed.split()
+        at = first.n_tokens
+        return (
+            Segment(self.tokens[:at], first, self.logit_positions[:0], self.pages),
+            Segment(self.tokens[at:], second, self.logit_positions, self.pages),
+        )
+
     @property
     def shape(self) -> tuple[int, int, bool, int]:
         """Query length, K/V length, whether K/V come from this call alone, causal rows."""

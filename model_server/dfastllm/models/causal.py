@@ -1,4 +1,4 @@
-"""Causal language models of the Llama and Qwen2 layouts, which verify drafts.
+"""Causal language models of the Llama and Qwen2 layouts, which verify drafts and read contexts.
 
 Their layers are those of Dream, read with a causal mask: Llama without q/k/v biases, Qwen2 with.
 """
@@ -40,7 +40,7 @@ _SUPPORT: Supported = {
 
 
 def read_causal_spec(config: Mapping[str, Any]) -> NetworkSpec:
-    """What the `config.json` of a verifier describes.
+    """What the `config.json` of a causal model describes.
 
     Raises CheckpointError for an unknown architecture and for every option we do not compute.
     """
@@ -99,7 +99,7 @@ def _family(fields: ConfigFields) -> Family:
     if family is None:
         raise fields.error(
             "architectures",
-            f"of a verifier: {found}; supported are {', '.join(_ARCHITECTURES)} "
+            f"of a causal model: {found}; supported are {', '.join(_ARCHITECTURES)} "
             f"(model_type {', '.join(_MODEL_TYPES)})",
         )
     return family

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from dfastllm.errors import CheckpointError
 from dfastllm.models.config_fields import ConfigFields
+from dfastllm.models.context_fields import causal_context, context_model
 
 Family = Literal["llada", "dream", "llama", "qwen2"]
 
@@ -48,6 +49,7 @@ class ModelSpec(NetworkSpec):
     tempered and filtered (`filtered`). `schedule` is the quota under `fixed`. `forbidden_ids` are
     never committed; the mask is always among them. `causal_context`: what is left of the active
     block sees nothing right of itself, the block sees both, and nothing sees what is right of it.
+    `context_model`: the folder of the network that reads the context, if that is another one.
     """
 
     shift_logits: bool
@@ -59,6 +61,7 @@ class ModelSpec(NetworkSpec):
     schedule: Literal["linear", "dream"] = "linear"
     forbidden_ids: tuple[int, ...] = ()
     causal_context: bool = False
+    context_model: str | None = None
 
     def __post_init__(self) -> None:
         if self.mask_id not in self.forbidden_ids:
@@ -161,7 +164,8 @@ def _read_llada(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         shift_logits=False,
         confidence="raw",
         schedule="linear",
-        causal_context=_causal_context(fields),
+        causal_context=causal_context(fields),
+        context_model=context_model(fields),
         **ids,
     )
     return checked(spec, fields, heads="n_heads", kv_heads="n_kv_heads", hidden="d_model")
@@ -190,7 +194,8 @@ def _read_dream(fields: ConfigFields, generation: ConfigFields) -> ModelSpec:
         shift_logits=True,
         confidence="filtered",
         schedule="dream",
-        causal_context=_causal_context(fields),
+        causal_context=causal_context(fields),
+        context_model=context_model(fields),
         **ids,
     )
     return checked(
@@ -282,10 +287,6 @@ def rope_theta(fields: ConfigFields) -> float:
         if "rope_theta" in value:
             return ConfigFields(value, f"{fields.file}: {name}").number("rope_theta")
     return fields.number("rope_theta", 10000.0)
-
-
-def _causal_context(fields: ConfigFields) -> bool:
-    return bool(fields.get("context_attention") == "causal")
 
 
 def _mlp_by_ratio(fields: ConfigFields, hidden_size: int) -> int:

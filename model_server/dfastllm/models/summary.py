@@ -1,5 +1,6 @@
 """A checkpoint at a glance, from its configuration and the headers of its weight files alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -8,10 +9,11 @@ import torch
 
 from dfastllm.models.checkpoint import directory_spec
 from dfastllm.models.config_fields import read_json
+from dfastllm.models.context import context_spec
 from dfastllm.models.generation_defaults import GenerationDefaults, read_generation_defaults
-from dfastllm.models.loader import _check, _read_headers, _weight_files
+from dfastllm.models.loader import _check, _read_headers, _Stored, _weight_files
 from dfastllm.models.spec import ModelSpec, NetworkSpec
-from dfastllm.models.weights import weight_map
+from dfastllm.models.weights import WeightMap, weight_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,10 @@ class ModelSummary:
 def summarise(directory: Path) -> ModelSummary:
     """Raises CheckpointError for whatever would keep the checkpoint from being loaded."""
     spec = directory_spec(directory)
-    names = weight_map(spec)
-    stored = _read_headers(_weight_files(directory))
-    _check(names, stored)
+    names, stored = _checked(directory, spec)
+    context = context_spec(directory, spec)
+    if context is not None:
+        _checked(*context)
     sizes: dict[str, int] = {}
     for tensor in stored.values():
         sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.n_bytes
@@ -49,6 +52,14 @@ def summarise(directory: Path) -> ModelSummary:
         },
         defaults=read_generation_defaults(read_json(generation) if generation.exists() else {}),
     )
+
+
+def _checked(directory: Path, spec: NetworkSpec) -> tuple[WeightMap, Mapping[str, _Stored]]:
+    """The tensors a network must have, and those it has, which are the same."""
+    names = weight_map(spec)
+    stored = _read_headers(_weight_files(directory))
+    _check(names, stored)
+    return names, stored
 
 
 def kv_bytes_per_token(spec: NetworkSpec, dtype: torch.dtype) -> int:

@@ -101,6 +101,8 @@ class Transformer(nn.Module, Generic[SpecT]):
         for i, layer in enumerate(self.layers):
             kv = pool.layer(i) if pool is not None and uses_pool else None
             x = layer(x, rotary, batch, kv)
+        if not len(batch.logit_rows):  # fed for its K/V alone
+            return torch.empty(0, self.spec.vocab_size, device=x.device)
         x = self.norm(x.index_select(0, batch.logit_rows))  # [K, D]
         logits = F.linear(x, self.embed.weight) if self.head is None else self.head(x)
         return logits[:, : self.spec.vocab_size].float()

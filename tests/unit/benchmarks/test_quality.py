@@ -80,7 +80,8 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(
     monkeypatch.setattr("sys.argv", flags)
     quality.main()
     first = json.loads((tmp_path / "x.json").read_text())
-    assert first["results"]["fixed 1 no cache"]["one"]["texts"] == ["fixed 1 no cache"] * 3
+    kept = first["results"]["fixed 1 no cache"]["one"]["answers"]
+    assert [row["answer"] for row in kept] == ["fixed 1 no cache"] * 3
     assert first["results"]["fixed 1 no cache"]["one"] == part["fixed 1 no cache"]["one"]
     assert first["results"]["fixed 1 dual cache"] == {"refused": "no caches here"}
     monkeypatch.setattr(Echo, "answer", None)  # nothing is asked again
@@ -99,6 +100,49 @@ def test_answers_of_another_run_are_not_mixed_with_ours(
     monkeypatch.setattr("sys.argv", [*flags, "4"])
     with pytest.raises(SystemExit, match="another count"):
         quality.main()
+
+
+def test_a_result_names_its_model_without_the_path_and_knows_another_behind_a_link(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(quality, "open_partner", lambda options: Echo())
+    link = tmp_path / "link"
+    flags = ["quality", "--name", "x", "--resume", "--out", str(tmp_path), "--count", "3"]
+    monkeypatch.setattr("sys.argv", [*flags, "--suites", "one", "--model", str(link)])
+    for name in ("preview-1", "preview-2"):
+        (tmp_path / name).mkdir()
+    link.symlink_to(tmp_path / "preview-1")
+    quality.main()
+    assert json.loads((tmp_path / "x.json").read_text())["parameters"]["model"] == "preview-1"
+    link.unlink()
+    link.symlink_to(tmp_path / "preview-2")
+    with pytest.raises(SystemExit, match="another model"):
+        quality.main()
+
+
+def test_a_base_that_answers_judges_too_and_is_there_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[str] = []
+
+    class Base(Echo):
+        def __init__(self, name: str, **_: Any):
+            made.append(name)
+
+        def nll(self, questions: list[Question], answers: list[Answer]) -> list[tuple[float, int]]:
+            return [(2.0, answer.tokens) for answer in answers]
+
+    monkeypatch.setattr(quality, "CausalBase", Base)
+    flags = ["quality", "--model", "causal:x", "--base", "x", "--name", "base", "--count", "3"]
+    flags += ["--suites", "everyday", "facts", "--answers", "2", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", flags)
+    quality.main()
+    assert made == ["x"]
+    (found,) = json.loads((tmp_path / "base.json").read_text())["results"].values()
+    assert found["everyday"]["nll"] == 1.0
+    assert {"repeated_trigrams", "ended", "ended_short"} < set(found["everyday"])
+    assert {"score", "repeated_trigrams"} < set(found["facts"])
+    assert len(found["everyday"]["answers"]) == 2
 
 
 def test_the_small_model_is_asked_what_it_was_made_for_and_others_everything() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.quality_measures import bootstrap, measure, repeated_trigrams, wilson
+from benchmarks.quality_measures import bootstrap, kept_answers, measure, repeated_trigrams, wilson
 from benchmarks.quality_partners import Answer
 from benchmarks.quality_suites import SHORT, Question
 
@@ -60,3 +60,21 @@ def test_intervals_hold_the_value_and_stay_in_bounds() -> None:
     low, high = bootstrap([(2, 1), (4, 1), (6, 2), (1, 1)])
     assert low < 13 / 5 < high
     assert bootstrap([(2, 1), (4, 2)]) == (2, 2)
+
+
+def test_answers_are_kept_with_their_questions_evenly_spaced() -> None:
+    questions = [question(str(at)) for at in range(4)] + [question("free", None)]
+    answers = [Answer("yes" if at % 2 else "no", 2, 1, ended=at > 0) for at in range(5)]
+    first, last = kept_answers(questions, answers, 2)
+    asked = [{"role": "user", "content": "?"}]
+    assert first == {"kind": "0", "messages": asked, "answer": "no", "ended": False, "right": False}
+    assert last["kind"] == "2"
+    kept = kept_answers(questions, answers, 9)
+    assert [row.get("right") for row in kept] == [False, True, False, True, None]
+
+
+def test_repeated_trigrams_have_an_interval() -> None:
+    loops = Answer("a b c a b c a b c", 9, 9, ended=False)
+    row = measure([question(right=None)] * 2, [loops, Answer("a b c d", 4, 4, ended=True)], 1.0)
+    assert row["repeated_trigrams"] == pytest.approx(2 / 7, abs=1e-3)
+    assert row["repeated_trigrams_interval"] == [0, 0.571]

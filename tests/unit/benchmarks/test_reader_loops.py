@@ -11,8 +11,9 @@ from dfastllm.engine.config import EngineConfig
 from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.models.checkpoint import load_model
 from dfastllm.models.transformer import Transformer
-from support.causal_context import causal_context_checkpoint
+from support.causal_context import causal_context_checkpoint, two_network_checkpoint
 from support.reference import VECTORS, run
+from support.two_networks import engine_of, load_pair
 
 CPU = torch.device("cpu")
 PROMPT, CANVAS, BLOCK = (3, 1, 4, 1, 5, 9, 2, 6), 12, 4
@@ -32,6 +33,17 @@ def test_the_published_loop_writes_what_one_token_a_step_writes(model: Transform
     written = published(model, PROMPT, CANVAS, BLOCK, stops=False)
     assert written.tokens == outcome.ids
     assert written.forwards == CANVAS
+
+
+def test_it_reads_the_context_by_another_network_where_there_is_one(tmp_path: Path) -> None:
+    model, context = load_pair(two_network_checkpoint(tmp_path))
+    decoding = DecodingParams(StrategyName.FIXED, BLOCK)
+    for prompt in (PROMPT, PROMPT[:1]):
+        outcome = run(
+            engine_of((model, context)), [Request("x", prompt, CANVAS, decoding=decoding)]
+        )["x"]
+        written = published(model, prompt, CANVAS, BLOCK, stops=False, context=context)
+        assert written.tokens == outcome.ids
 
 
 def test_a_loop_that_stops_writes_the_same_with_fewer_forwards(model: Transformer) -> None:

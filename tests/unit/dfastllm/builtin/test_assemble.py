@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from dfastllm import LLM
 from dfastllm.builtin import difference
 from dfastllm.builtin.assemble import prepare_base, prepare_model
 from dfastllm.cache.policy import Feed
+from dfastllm.core import CacheKind, StrategyName
 from dfastllm.errors import CheckpointError
 from dfastllm.models import source
 from dfastllm.models.batch import Segment, pack
 from dfastllm.models.causal import load_causal
 from dfastllm.models.checkpoint import load_model
+from dfastllm.models.context import load_context
 from dfastllm.models.source import resolve_model
 from dfastllm.models.transformer import Transformer
 from dfastllm.tokenizer import Tokenizer
@@ -125,8 +129,14 @@ def test_both_share_what_they_have_in_common(small: SmallBase, tmp_path: Path) -
     folder = model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
     made, base = prepare_model(folder), prepare_base(folder)
     shared = {path.name for path in made.iterdir() if path.is_symlink()}
-    assert shared == {"tokenizer.json", "tokenizer_config.json", "model-00001-of-00002.safetensors"}
-    assert all((made / name).resolve() == base / name for name in shared)
+    assert shared == {
+        "context",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "model-00001-of-00002.safetensors",
+    }
+    assert (made / "context").resolve() == base
+    assert all((made / name).resolve() == base / name for name in shared - {"context"})
     assert not any(os.path.isabs(os.readlink(made / name)) for name in shared)
     assert {path.name for path in made.iterdir()} - shared == {
         "config.json",
@@ -134,6 +144,35 @@ def test_both_share_what_they_have_in_common(small: SmallBase, tmp_path: Path) -
         "model-00002-of-00002.safetensors",
         "model.safetensors.index.json",
     }
+
+
+def test_the_base_reads_the_context_and_verifies_and_is_loaded_once(
+    small: SmallBase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
+    caplog.set_level("INFO")
+    llm = LLM("builtin:smol", dtype="float32")
+    assert "verifier smol-verifier: the network that reads the context" in caplog.text
+    assert llm.engine.config.max_model_len == 256  # the base's, where the model has 2,048
+    assert llm.engine.verifier_page_bytes == 0
+    apd = replace(llm.decoding(), strategy=StrategyName.APD, cache=CacheKind.NONE, lookahead=8)
+    shared = llm.generate(["ant", "sat"], max_tokens=24, decoding=apd, ignore_eos=True)
+    copied = shutil.copytree(resolve_model("builtin:smol-base").directory, tmp_path / "copied")
+    other = LLM("builtin:smol", dtype="float32", verifier=str(copied))
+    assert other.engine.verifier_page_bytes == other.engine.kv_page_bytes
+    apart = other.generate(["ant", "sat"], max_tokens=24, decoding=apd, ignore_eos=True)
+    assert [answer.token_ids for answer in shared] == [answer.token_ids for answer in apart]
+
+
+def test_a_store_may_be_moved_as_a_whole(small: SmallBase, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
+    made = prepare_model(folder, tmp_path / "here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there", symlinks=True)
+    shutil.rmtree(tmp_path / "here")
+    moved = tmp_path / "there" / made.name
+    found = load_context(moved, load_model(moved, device=CPU))
+    assert found is not None
+    assert found.directory == tmp_path / "there" / prepare_base(folder, tmp_path / "there").name
 
 
 def test_everybody_may_read_what_was_made(small: SmallBase, tmp_path: Path) -> None:
@@ -188,14 +227,14 @@ def test_once_made_neither_base_nor_package_is_needed(small: SmallBase, tmp_path
     shutil.rmtree(tmp_path / "packages")
     assert prepare_model(folder) == made
     shutil.rmtree(made)
-    with pytest.raises(CheckpointError, match=r"is not installed: run `.* install .*--no-deps"):
+    with pytest.raises(CheckpointError, match="is not installed: run `"):
         prepare_model(folder)
 
 
 def test_another_difference_makes_another_entry(small: SmallBase, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
     first, base = prepare_model(folder), prepare_base(folder)
-    (folder / "README.md").write_text("another card\n")
+    (folder / "MODEL_CARD.md").write_text("another card\n")
     assert prepare_model(folder) == first
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 64}))

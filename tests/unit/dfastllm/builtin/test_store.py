@@ -1,8 +1,11 @@
 """The store: an entry is there whole or not at all, and made once."""
 
+import logging
+import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,22 @@ print((kept("entry", build, Path(sys.argv[1])) / "file").read_text())
 
 def write(directory: Path) -> None:
     (directory / "file").write_text("whole")
+
+
+def entry(store: Path, family: str, number: int, *, links: str = "", days: float = 0) -> str:
+    """An entry that was asked for so many days ago, perhaps with a link into another one."""
+    made = store / f"{family}-{number:012x}"
+    made.mkdir(parents=True)
+    write(made)
+    if links:
+        (made / "linked").symlink_to(Path("..") / links / "file")
+    asked = time.time() - days * 24 * 3600
+    os.utime(made, (asked, asked))
+    return made.name
+
+
+def names(store: Path) -> set[str]:
+    return {path.name for path in store.iterdir() if not path.name.startswith(".")}
 
 
 def fail(directory: Path) -> None:
@@ -117,3 +136,87 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=r"cannot be prepared in .*file: .*XDG_CACHE_HOME"):
         kept("entry", write, tmp_path / "file")
+
+
+def test_making_one_is_said_before_and_after(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def build(directory: Path) -> None:
+        assert caplog.messages == [f"making entry in {tmp_path}, once"]
+        write(directory)
+
+    kept("entry", build, tmp_path)
+    (after,) = caplog.messages[1:]
+    assert after.startswith("made entry in ")
+    assert after.endswith(" s")
+    kept("entry", fail, tmp_path)
+    assert len(caplog.messages) == 2
+
+
+def test_idle_entries_that_a_new_one_supersedes_are_removed(tmp_path: Path) -> None:
+    old = entry(tmp_path, "smol", 1, days=9)
+    others = {entry(tmp_path, family, 1, days=9) for family in ("smol-verifier", "tiny")}
+    (tmp_path / "smol-of-somebody").mkdir()
+    new = f"smol-{2:012x}"
+    kept(new, write, tmp_path)
+    assert names(tmp_path) == others | {new, "smol-of-somebody"}
+    (tmp_path / new / "file").unlink()
+    assert (kept(old, write, tmp_path) / "file").exists()  # the older version is asked for again
+    assert new in names(tmp_path)
+
+
+def test_nothing_is_removed_before_the_new_one_is_whole(tmp_path: Path) -> None:
+    old = entry(tmp_path, "smol", 1, days=9)
+
+    def build(directory: Path) -> None:
+        assert names(tmp_path) == {old}
+        raise CheckpointError("no base")
+
+    with pytest.raises(CheckpointError, match="no base"):
+        kept(f"smol-{2:012x}", build, tmp_path)
+    assert names(tmp_path) == {old}
+
+
+def test_one_that_was_asked_for_lately_stays_until_it_was_not(tmp_path: Path) -> None:
+    old, new = entry(tmp_path, "smol", 1, days=9), entry(tmp_path, "smol", 2)
+    kept(old, fail, tmp_path)  # by a process of the older version, which reads it now
+    kept(new, fail, tmp_path)
+    assert names(tmp_path) == {old, new}
+    idle = time.time() - 2 * 24 * 3600
+    os.utime(tmp_path / old, (idle, idle))
+    kept(new, fail, tmp_path)
+    assert names(tmp_path) == {new}
+
+
+def test_what_is_open_outlives_its_entry(tmp_path: Path) -> None:
+    old = entry(tmp_path, "smol", 1, days=9)
+    with (tmp_path / old / "file").open() as opened:
+        kept(f"smol-{2:012x}", write, tmp_path)
+        assert old not in names(tmp_path)
+        assert opened.read() == "whole"
+
+
+def test_what_another_entry_links_to_stays_as_long_as_that(tmp_path: Path) -> None:
+    bases = [entry(tmp_path, "base", number, days=9) for number in (1, 2)]
+    old = entry(tmp_path, "smol", 1, links=bases[0])
+    new = entry(tmp_path, "smol", 2, links=bases[1])
+    kept(bases[1], fail, tmp_path)
+    kept(new, fail, tmp_path)
+    assert names(tmp_path) == {*bases, old, new}
+    idle = time.time() - 2 * 24 * 3600
+    os.utime(tmp_path / old, (idle, idle))
+    kept(new, fail, tmp_path)
+    assert names(tmp_path) == {bases[1], new}
+
+
+def test_a_store_that_is_read_only_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object) -> None:
+        raise PermissionError
+
+    old, new = entry(tmp_path, "smol", 1, days=9), entry(tmp_path, "smol", 2)
+    monkeypatch.setattr(store.os, "utime", refused)
+    monkeypatch.setattr(store.Path, "rename", refused)
+    assert kept(new, fail, tmp_path) == tmp_path / new
+    assert names(tmp_path) == {old, new}

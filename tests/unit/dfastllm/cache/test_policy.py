@@ -7,6 +7,7 @@ from dfastllm.core import CacheKind
 
 KEPT_KINDS = [CacheKind.PREFIX, CacheKind.DUAL]
 CAUSAL_CONTEXT = CachePolicy(lead=1, causal_context=True)
+CONTEXT_APART = CachePolicy(lead=1, causal_context=True, context_apart=True)
 
 
 def test_without_a_cache_context_and_block_are_fed_and_nothing_right_of_it() -> None:
@@ -36,6 +37,35 @@ def test_without_a_shift_nothing_leads_in() -> None:
     policy = CachePolicy(lead=0, causal_context=True)
     feed = policy.plan(CacheKind.DUAL, (20, 28), 60, fresh=True, kept=20)
     assert (feed.start, feed.n_causal) == (20, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept", "start"),
+    [
+        (CacheKind.NONE, 19, 0),  # all of it again
+        (CacheKind.PREFIX, 0, 0),
+        (CacheKind.DUAL, 12, 12),
+        (CacheKind.DUAL, 19, 19),  # nothing is left to the other network
+        (CacheKind.DUAL, 24, 19),  # its K/V of the block are of no use to a reader of both
+    ],
+)
+def test_what_leads_in_belongs_to_the_block_where_another_network_reads_the_context(
+    kind: CacheKind, kept: int, start: int
+) -> None:
+    feed = CONTEXT_APART.plan(kind, (20, 28), 60, fresh=False, kept=kept)
+    assert feed == Feed(start, 28, 28, refresh=start == 0, store=True, causal_until=19)
+    context, block = feed.split()
+    assert context == Feed(start, 19, 19, refresh=start == 0, store=True, causal_until=19)
+    assert context.n_causal == context.n_tokens == feed.n_causal
+    assert block == Feed(19, 28, 28, refresh=False, store=True)
+
+
+@pytest.mark.parametrize(("first", "lead"), [(1, 0), (0, 0), (2, 1)])
+def test_a_context_may_be_empty(first: int, lead: int) -> None:
+    feed = CONTEXT_APART.plan(CacheKind.DUAL, (first, first + 8), 60, fresh=False)
+    context, block = feed.split()
+    assert (context.start, context.end) == (0, lead)
+    assert (block.start, block.end, block.n_causal) == (lead, first + 8, 0)
 
 
 @pytest.mark.parametrize("kind", KEPT_KINDS)

@@ -2,11 +2,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
+from dfastllm.builtin.base import Base, install_command
 from dfastllm.cli import build_cli
+from dfastllm.models import source
+from support.causal_context import two_network_checkpoint
 from support.checkpoints import random_checkpoint
 from support.reference import VECTORS
+from support.small_base import model_folder
 
 
 def models(*args: str) -> Result:
@@ -26,6 +31,32 @@ def test_preparing_says_where_each_built_in_is(tmp_path: Path):
     assert (failed.exit_code, "there is no built-in model 'nothing'" in failed.stderr) == (1, True)
 
 
+def test_what_cannot_be_prepared_keeps_none_of_the_others_from_it(tmp_path: Path):
+    done = models("prepare", "nothing", "tiny", "nowhere", "--into", str(tmp_path))
+    assert done.exit_code == 1
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["builtin:tiny"]
+    errors = done.stderr.splitlines()
+    assert [line.split(":")[2].split()[0] for line in errors] == ["nothing", "nowhere"]
+    assert all("there is no built-in model" in line for line in errors)
+
+
+def test_a_missing_base_is_named_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    absent = Base("dfastllm-absent-base", "2.0", "x.gguf", "0")
+    monkeypatch.setattr(source, "_BUILTIN_ROOT", tmp_path / "builtin")
+    (tmp_path / "builtin").mkdir()
+    model_folder(tmp_path / "builtin" / "another", absent, {"unused": torch.zeros(1)})
+    shipped = tmp_path / "builtin" / "whole"
+    shipped.mkdir()
+    random_checkpoint(shipped)
+    done = models("prepare", "--into", str(tmp_path / "store"))
+    assert done.exit_code == 1
+    assert done.stdout.split() == ["builtin:whole", str(shipped)]
+    assert "builtin:another is not prepared" in done.stderr
+    assert install_command(absent) in done.stderr
+
+
 @pytest.mark.parametrize("family", ["llada", "dream"])
 def test_a_checkpoint_is_described_from_its_headers(family: str):
     report = json.loads(models("inspect", str(VECTORS / f"{family}-tiny"), "--json").stdout)
@@ -34,11 +65,23 @@ def test_a_checkpoint_is_described_from_its_headers(family: str):
     shape = report["shape"]
     assert shape["shifted_logits"] is (family == "dream")
     assert shape["causal_context"] is False
+    assert shape["context_model"] is None
     assert shape["grouped_query_attention"] is (shape["kv_heads"] < shape["heads"])
     per_token = 2 * shape["layers"] * shape["kv_heads"] * shape["head_dim"]
     assert shape["kv_bytes_per_token"] == {"float32": 4 * per_token, "bfloat16": 2 * per_token}
     assert report["text"]["tokenizer"] is False
     assert "tokenizer.json" in report["text"]["problem"]
+
+
+def test_the_network_that_reads_the_context_is_looked_at_too(tmp_path: Path):
+    model = two_network_checkpoint(tmp_path)
+    assert json.loads(models("inspect", str(model), "--json").stdout)["shape"]["context_model"] == (
+        "context"
+    )
+    (model / "context" / "model.safetensors").unlink()
+    failed = models("inspect", str(model))
+    assert failed.exit_code == 1
+    assert "context holds neither model.safetensors" in failed.stderr
 
 
 def test_tokenizer_and_template_are_looked_for(tmp_path: Path):

@@ -15,7 +15,15 @@ from dfastllm.engine.observer import Deaf
 from dfastllm.engine.service import EngineService
 from dfastllm.errors import Cancelled, EngineFailed, NotReady, Overloaded, RowFailed
 from dfastllm.tokenizer import Tokenizer
-from support.fake_model import EOT, Letters, ScriptedModel, make_engine, pseudo_random, says
+from support.fake_model import (
+    CAUSAL,
+    EOT,
+    Letters,
+    ScriptedModel,
+    make_engine,
+    pseudo_random,
+    says,
+)
 
 PROMPT = (1, 2, 3)
 ONE = DecodingParams(StrategyName.FIXED, 8)
@@ -234,6 +242,22 @@ def test_a_model_that_cannot_answer_never_becomes_ready() -> None:
     with pytest.raises(RowFailed):
         service.warm_up(ONE)
     assert not service.ready
+
+
+@pytest.mark.parametrize("strategy", StrategyName)
+def test_a_warm_up_is_two_forwards_of_each_model_whatever_they_say(strategy: StrategyName) -> None:
+    drafter = ScriptedModel(says([], prompt_length=1))  # ends its answer at once
+    verifier = ScriptedModel(pseudo_random(), CAUSAL)
+    engine = DFastLLMEngine(drafter, EngineConfig(max_model_len=512), verifier=verifier)
+    EngineService(engine, cast(Tokenizer, Letters())).warm_up(DecodingParams(strategy, 8, steps=99))
+    assert len(drafter.forwards) == len(verifier.forwards) == 2
+    assert not engine.has_work
+
+
+def test_a_warm_up_fits_the_shortest_context() -> None:
+    engine = make_engine(pseudo_random(), max_model_len=2)
+    EngineService(engine, cast(Tokenizer, Letters())).warm_up(ONE)
+    assert not engine.has_work
 
 
 def test_a_slow_reader_finds_its_chunks_merged() -> None:

@@ -206,6 +206,31 @@ def test_another_way_to_read_the_context_is_refused_with_the_two_there_are() -> 
         read_spec(DREAM_7B | {"context_attention": "prefix"}, {})
 
 
+def test_another_network_may_read_a_causal_context() -> None:
+    config = DREAM_7B | {"context_attention": "causal", "context_model": "context"}
+    assert read_spec(config, {}).context_model == "context"
+    assert read_spec(config | {"context_model": None}, {}).context_model is None
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "../other", "/models/other", "a/b", 3, ["a"]])
+def test_the_network_that_reads_the_context_is_a_folder_of_the_checkpoint(value: object) -> None:
+    config = DREAM_7B | {"context_attention": "causal", "context_model": value}
+    with pytest.raises(CheckpointError, match=r"context_model is .*inside the checkpoint"):
+        read_spec(config, {})
+
+
+@pytest.mark.parametrize("attention", [None, "full"])
+@pytest.mark.parametrize("config", [LLADA_8B, DREAM_7B])
+def test_no_other_network_reads_a_context_that_sees_the_block(
+    config: dict[str, Any], attention: str | None
+) -> None:
+    config = config | {"context_attention": attention, "context_model": "base"}
+    with pytest.raises(
+        CheckpointError, match="context_model is 'base', but context_attention is 'full'"
+    ):
+        read_spec(config, {})
+
+
 def test_a_window_that_is_switched_off_is_no_window() -> None:
     assert read_spec(DREAM_7B | {"sliding_window": 4096}, {}).max_position == 131072
 

@@ -15,9 +15,7 @@ from training.smol import (
     conversations,
     data,
     drafter,
-    evaluate,
     exact,
-    export,
     prompts,
     talk,
     train,
@@ -33,7 +31,7 @@ def small(base: Base, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> 
     """Put the small base and single bytes where the commands look for the real ones."""
     monkeypatch.setattr(smol_base, "locate", lambda path: path)
     monkeypatch.setattr(smol_base, "read", lambda path: base)
-    for module in (vocabulary, data, train, evaluate):
+    for module in (vocabulary, data, train):
         monkeypatch.setattr(module, "load_tokenizer", lambda path: tokenizer, raising=False)
 
 
@@ -63,7 +61,7 @@ def test_the_base_is_sampled_into_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "data.txt").read_text().startswith("<|im_start|>")
 
 
-def test_a_stage_takes_up_the_one_before_and_is_scored_and_shipped(
+def test_a_stage_takes_up_the_one_before(
     talked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     common = ("--data", talked, "--tokens-per-step", 512, "--tasks", 40, "--workers", 1,
@@ -79,15 +77,6 @@ def test_a_stage_takes_up_the_one_before_and_is_scored_and_shipped(
         if name.endswith(".up") and tensor.any()
     }
     assert len(changed) == 14
-    monkeypatch.setattr(evaluate, "task_questions", lambda each: [])
-    call(monkeypatch, evaluate.main, "--checkpoint", tmp_path / "2", "--out", tmp_path / "r.json",
-         "--everyday", 2, "--facts", 2, "--tasks", 0, "--canvas", 32,
-         "--rules", "k4", "apd_0.5")  # fmt: skip
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert set(report["rules"]) == {"base", "k4", "apd_0.5"}
-    assert len(report["samples"]["k4"]) == 4
-    export.export(tmp_path / "2", tmp_path / "r.json", tmp_path / "shipped")
-    assert (tmp_path / "shipped" / "difference-0.safetensors").exists()
 
 
 def test_variants_are_compared_on_the_same_data(

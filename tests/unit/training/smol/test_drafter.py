@@ -10,7 +10,7 @@ from dfastllm.builtin import difference
 from training.smol import drafter
 from training.smol.base import Base, stack
 from training.smol.drafter import Full, LowRank
-from training.smol.network import Weights, hidden, logits_of, weights_of
+from training.smol.network import Weights, fill, logits_of, read, weights_of
 from training.smol.vocabulary import MASK
 
 TOKENS = torch.tensor([[30, 40, 50, MASK, 60, MASK, MASK]])
@@ -28,9 +28,16 @@ def trained(base: Base) -> LowRank:
     return made
 
 
+def states(model: Weights) -> Tensor:
+    """Of a block, masks in it, behind a context of three tokens."""
+    positions = torch.arange(3, 3 + TOKENS.shape[1])[None].expand(len(TOKENS), -1)
+    _, context = read(model, torch.full((len(TOKENS), 3), 40))
+    return fill(model, TOKENS, positions, torch.zeros(1, 1, 1, 1), context)
+
+
 def logits(model: Weights) -> Tensor:
     with torch.no_grad():
-        found = logits_of(model, hidden(model, TOKENS))
+        found = logits_of(model, states(model))
     found[..., MASK] = 0
     return found
 
@@ -77,7 +84,7 @@ def test_shards_stay_under_their_limit(
 
 
 def test_rounding_lets_the_gradient_through(trained: LowRank) -> None:
-    hidden(trained.merged(), TOKENS).sum().backward()  # type: ignore[no-untyped-call]
+    states(trained.merged()).sum().backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in trained.parameters())
 
 

@@ -5,7 +5,7 @@ import torch
 
 from training.smol import sampler as sampler_module
 from training.smol.base import Base
-from training.smol.network import hidden, logits_of, weights_of
+from training.smol.network import logits_of, read, weights_of
 from training.smol.sampler import GREEDY, Job, Sampler, Written
 from training.smol.vocabulary import END, UNUSED
 
@@ -28,7 +28,7 @@ def test_greedy_writing_follows_the_whole_network(base: Base) -> None:
                               for row in range(3)])  # fmt: skip
     for one in written:
         tokens = torch.tensor([one.tokens])
-        logits = logits_of(model, hidden(model, tokens, causal=True))[0]
+        logits = logits_of(model, read(model, tokens)[0])[0]
         logits[:, list(UNUSED)] = -torch.inf
         assert logits.argmax(-1)[one.start - 1 : -1].tolist() == one.tokens[one.start :]
 

@@ -1,10 +1,10 @@
-"""What the two streams of a training row see, hide and ask for."""
+"""What a training row shows, hides and asks for."""
 
 import pytest
 import torch
 
 from training.smol.base import Base
-from training.smol.network import hidden, weights_of
+from training.smol.network import fill, read, weights_of
 from training.smol.pool import Batch
 from training.smol.streams import (
     BLOCKS,
@@ -36,69 +36,84 @@ def drawn(cut: float, size: int = 32, first: int = 0) -> Streams:
     return two_streams(batch(), blocks, cut, torch.Generator().manual_seed(1))
 
 
+def slots(streams: Streams, row: int, size: int) -> list[tuple[int, int]]:
+    """(block, place in it; 0: the lead) of every slot."""
+    return [divmod(slot, size + 1) for slot in range(streams.inputs.shape[1])]
+
+
 @pytest.mark.parametrize("cut", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(("size", "first"), [(16, 0), (32, 7), (64, 2)])
 def test_what_is_seen_is_what_decoding_shows(cut: float, size: int, first: int) -> None:
-    streams, rows = drawn(cut, size, first), batch()
+    streams = drawn(cut, size, first)
     sees = streams.sees[:, 0]
-    assert sees.shape[-1] == size_of(LENGTH)
+    assert sees.shape == (len(STARTS), COPIED[LENGTH], size_of(LENGTH))
     for row, start in enumerate(STARTS):
-        for slot in range(0, COPIED[LENGTH], 5):
-            begin = start + first + slot // size * size
-            seen = sees[row, LENGTH + slot].nonzero()[:, 0].tolist()
-            block = range(slot // size * size, min((slot // size + 1) * size, COPIED[LENGTH]))
-            assert seen == [*range(min(begin, LENGTH)), *(LENGTH + at for at in block)]
-        assert torch.equal(sees[row, :LENGTH, :LENGTH], torch.ones(LENGTH, LENGTH).bool().tril())
-        assert not sees[row, :LENGTH, LENGTH:].any()
-    assert torch.equal(streams.inputs[:, :LENGTH], rows.tokens)
+        for slot, (block, _) in list(enumerate(slots(streams, row, size)))[::5]:
+            lead = start + first + block * size - 1
+            seen = sees[row, slot].nonzero()[:, 0].tolist()
+            own = range(block * (size + 1), min((block + 1) * (size + 1), COPIED[LENGTH]))
+            assert seen == [*range(min(lead, LENGTH)), *(LENGTH + at for at in own)]
 
 
 @pytest.mark.parametrize("cut", [0.0, 1.0])
-def test_only_masked_answers_and_first_positions_of_blocks_with_text_count(cut: float) -> None:
+def test_only_masked_answers_in_blocks_with_text_count(cut: float) -> None:
     streams, rows = drawn(cut, 16, 3), batch()
-    masked = streams.inputs[:, LENGTH:] == MASK
+    masked = streams.inputs == MASK
     for row, (start, text) in enumerate(zip(STARTS, TEXTS, strict=True)):
-        for slot in range(COPIED[LENGTH]):
-            place, lead = start + 3 + slot, slot % 16 == 0
-            counts = bool(streams.weights[row, slot] > 0)
-            in_text = slot // 16 * 16 + 3 < text and place < LENGTH
-            assert counts == (in_text and (lead or bool(masked[row, slot])))
-            if counts:
+        for slot, (block, inside) in enumerate(slots(streams, row, 16)):
+            place = start + 3 + block * 16 + inside  # what this slot speaks about
+            last = inside == 16 or slot + 1 == COPIED[LENGTH]
+            asked = not last and bool(masked[row, slot + 1])
+            in_text = block * 16 + 3 < text and place < LENGTH
+            assert bool(streams.weights[row, slot] > 0) == (asked and in_text)
+            if place <= LENGTH:
+                assert streams.positions[row, slot] == place - 1
+                assert masked[row, slot] or streams.inputs[row, slot] == rows.tokens[row, place - 1]
+            if asked and in_text:
                 assert streams.targets[row, slot] == rows.tokens[row, place]
-                assert streams.before[row, slot] == place - 1
-                assert streams.source[row, slot] == (place - 1 if lead else LENGTH + slot - 1)
 
 
-def test_behind_a_cut_nothing_stands(base: Base) -> None:
+def test_a_lead_is_never_masked_and_behind_a_cut_nothing_stands() -> None:
     streams = drawn(1.0)
-    masked = (streams.inputs[:, LENGTH:] == MASK).view(len(STARTS), -1, 32)
-    assert bool((masked[..., 1:] >= masked[..., :-1]).all())
-    assert bool(masked[..., 31].all())
-
-
-def test_the_first_position_of_a_block_is_said_by_the_base_itself(base: Base) -> None:
-    model, rows = weights_of(base, torch.float32), batch()
-    streams = drawn(0.5, 16, 2)
-    bias = torch.zeros(streams.sees.shape).masked_fill(~streams.sees, -torch.inf)
-    states = hidden(model, streams.inputs, bias, positions=streams.positions)
-    causal = hidden(model, rows.tokens, causal=True)
-    torch.testing.assert_close(states[:, :LENGTH], causal)
-    assert bool(streams.known[:, ::16][streams.targets[:, ::16] != END_OF_TEXT].all())
+    masked = (streams.inputs == MASK)[:, : 3 * 33].view(len(STARTS), -1, 33)
+    assert not masked[..., 0].any()
+    assert bool((masked[..., 2:] >= masked[..., 1:-1]).all())
+    assert bool(masked[..., 32].all())
+    judged = streams.weights > 0
+    assert torch.equal(streams.known, judged & (streams.targets != END_OF_TEXT))
+    assert not drawn(0.0).known.any()
 
 
 def test_a_block_alone_reads_as_it_does_among_others(base: Base) -> None:
-    """Each block of the copy: the same states as a row of its context and itself."""
-    model, streams = weights_of(base, torch.float32), drawn(0.3, 32, 4)
-    bias = torch.zeros(streams.sees.shape).masked_fill(~streams.sees, -torch.inf)
-    states = hidden(model, streams.inputs, bias, positions=streams.positions)
+    """Each block of the copy: the same states as with nothing but its own context."""
+    model, streams, rows = weights_of(base, torch.float32), drawn(0.3, 32, 4), batch()
+    _, context = read(model, rows.tokens)
+    states = fill(model, streams.inputs, streams.positions, bias_of(streams.sees), context)
     for row, start in enumerate(STARTS):
-        begin = start + 4 + 32
-        alone = torch.cat((streams.inputs[row, :begin], streams.inputs[row, LENGTH + 32 :][:32]))
-        place = torch.arange(len(alone))
-        sees = (place[:, None] >= place) | ((place >= begin)[:, None] & (place >= begin))
-        bias = torch.zeros(sees.shape).masked_fill(~sees, -torch.inf)
-        expected = hidden(model, alone[None], bias[None, None])[0, begin:]
-        torch.testing.assert_close(states[row, LENGTH + 32 : LENGTH + 64], expected)
+        lead = start + 4 + 32 - 1
+        _, before = read(model, rows.tokens[row : row + 1, :lead])
+        everything = torch.zeros(1, 1, 33, lead + 33)
+        part = slice(33, 66)
+        own = fill(
+            model, streams.inputs[row : row + 1, part], streams.positions[row : row + 1, part],
+            everything, before,
+        )  # fmt: skip
+        torch.testing.assert_close(states[row, part], own[0])
+
+
+def test_without_masks_or_a_future_a_block_reads_as_clean_text(base: Base) -> None:
+    model, rows = weights_of(base, torch.float32), batch()
+    clean, context = read(model, rows.tokens)
+    positions = torch.arange(40, 60).expand(len(STARTS), -1)
+    causal = torch.ones(20, 20).tril().bool()
+    sees = torch.cat((torch.arange(LENGTH).expand(20, -1) < 40, causal), dim=1)
+    bias = bias_of(sees.expand(len(STARTS), 1, -1, -1))
+    states = fill(model, rows.tokens[:, 40:60], positions, bias, context)
+    torch.testing.assert_close(states, clean[:, 40:60])
+
+
+def bias_of(sees: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(sees.shape).masked_fill(~sees, -torch.inf)
 
 
 def test_blocks_are_drawn_from_what_decoding_uses() -> None:

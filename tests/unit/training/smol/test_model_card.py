@@ -1,0 +1,148 @@
+"""The card says what the raw results say, and says plainly what was missed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import raw_results
+from training.smol import measured, model_card, targets
+from training.smol.card_answers import answers
+from training.smol.card_speed import speed
+from training.smol.measured import Measured
+
+PROGRESS: dict[str, Any] = {"rank": 4, "seed": 1, "total_steps": 3150, "device": "a GPU"}
+SETTINGS = {"diffusion": {"strategy": "apd", "r": 0.5}}
+
+
+def write(folder: Path, name: str, body: dict[str, Any]) -> Path:
+    (folder / name).write_text(json.dumps(body))
+    return folder / name
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Measured:
+    quality = [write(tmp_path, "smol.json", raw_results.smol()),
+               write(tmp_path, "base.json", raw_results.base())]  # fmt: skip
+    return measured.read(quality, [write(tmp_path, "reader.json", raw_results.reader(50))])
+
+
+def card(found: Measured) -> str:
+    return model_card.write(found, PROGRESS, SETTINGS, changed=1234, size=5_000_000, limit=2048)
+
+
+def test_rules_and_the_base_alone_stand_side_by_side_with_intervals(found: Measured) -> None:
+    text = card(found)
+    everyday = text[text.index("**everyday** (4 questions)") :]
+    assert "| **apd 0.5** | 1 (1 to 1) |" in everyday
+    assert "| base alone | 0.6 (0.6 to 0.6) | 0 (0 to 0) | 0 (0 to 49) |" in everyday
+    facts = text[text.index("**facts** (4 questions)") :]
+    assert "| base alone | 75 (30.1 to 95.4) |" in facts
+    assert "pairs_open" not in text
+
+
+def test_the_card_says_what_it_is_whose_it_was_and_how_it_was_made(found: Measured) -> None:
+    text = card(found)
+    assert "rank 4 in int8 with 1,234 numbers\n(5.0 MB)" in text
+    assert "Apache License 2.0" in text
+    assert "**Changed**" in text
+    assert "| total steps | 3,150 |" in text
+    assert "Context network" in text
+    assert "Denoiser" in text
+
+
+def test_runs_are_listed_with_their_settings(found: Measured) -> None:
+    found.rules["apd 0.5"]["one"]["device"] = "a GPU"
+    text = card(found)
+    assert "- `preview-1`: 2026-11-28, a GPU, cpu, torch 2.11, dtype bfloat16, rows 8\n" in text
+    assert "\n- `causal:builtin:smol-base`: " in text
+    one = text[text.index("**one** (4 questions)") : text.index("**many** (4 questions)")]
+    assert "| a GPU |" in one, "figures of several machines are told apart"
+    assert "| cpu |" not in text[text.index("**many** (4") : text.index("## Targets")]
+
+
+def test_targets_are_judged_by_floor_and_stretch(found: Measured) -> None:
+    verdicts = {target.name: target.verdict for target in targets.targets(found)}
+    assert verdicts == {
+        "NLL per token of everyday questions, one token a step": "floor met",
+        "repeated trigrams in them": "stretch met",
+        "short answers that end within 128 tokens": "stretch met",
+        "facts: share of the base's own score kept": "**missed**",
+        "one-answer tasks, one token a step": "stretch met",
+        "many-answer tasks, one token a step": "floor met",
+        "many-answer tasks, four tokens a step": "reported",
+        "APD: tokens per diffusion forward, everyday questions": "stretch met",
+        "APD: NLL against one token a step": "stretch met",
+        "APD: tokens per diffusion forward, one-answer tasks": "floor met",
+        "APD: points against one token a step, one-answer tasks": "floor met",
+        "APD: tokens per diffusion forward, many-answer tasks": "floor met",
+        "APD: points against one token a step, many-answer tasks": "**missed**",
+        "APD: wall clock against one token a step, verifier included, everyday questions (A CPU)":
+            "floor met",
+    }  # fmt: skip
+
+
+def test_what_was_missed_is_said_in_words(found: Measured) -> None:
+    text = card(found)
+    assert (
+        "**Below their floor:** facts: share of the base's own score kept; "
+        "APD: points against one token a step, many-answer tasks." in text
+    )
+    assert "kept | at least 90 % | at least 105 % | 66.7 % (" in text
+    assert "fall from 75 % to 25 % at four tokens a step" in text
+    assert "- Tasks below 67 %, of few questions each: `kind 3` 0." in text
+
+
+def test_what_was_not_measured_is_no_success() -> None:
+    assert {target.verdict for target in targets.targets(Measured())} == {"not measured"}
+
+
+def test_blocks_of_32_go_before_the_models_own(found: Measured) -> None:
+    found.rules["fixed 1 block 32"] = found.rules["fixed 4"]
+    verdicts = {target.name: target.measured for target in targets.targets(found)}
+    assert verdicts["many-answer tasks, one token a step"] == 25
+
+
+def test_facts_of_other_questions_are_not_compared(found: Measured) -> None:
+    found.base["facts"]["n"] = 300
+    verdicts = {target.name: target.verdict for target in targets.targets(found)}
+    assert verdicts["facts: share of the base's own score kept"] == "not measured"
+
+
+def test_answers_stand_word_for_word_with_their_settings(found: Measured) -> None:
+    text = answers(found, SETTINGS)
+    assert 'Rule `default`,\ngreedy, at most 128/48/96/96 tokens, `{"strategy": "apd"' in text
+    assert (
+        "*facts, kind 2; **wrong***\n\n````text\nuser: question 2\nsmol: false ``` facts 2" in text
+    )
+    assert "*facts, kind 1; right*" in text
+    assert text.count("user: question") == 16
+    assert "16, not chosen" in text
+    assert answers(Measured(), SETTINGS) == ""
+
+
+@pytest.mark.parametrize(
+    ("base_speed", "said"),
+    [
+        (50, "is faster than every diffusion rule (the fastest, default, is at 0.80 of it)"),
+        (40, "is as fast as every diffusion rule"),
+        (20, "The fastest rule here, default, is 2.00 times as fast as the base alone."),
+    ],
+)
+def test_readers_see_when_diffusion_pays(base_speed: float, said: str) -> None:
+    text = " ".join(speed([raw_results.reader(base_speed)]).split())
+    assert said in text
+    assert f"| base alone, cached | 0.1 | {base_speed} | 1 | 1.00 |" in text
+    assert "preset fast" not in text
+    assert speed([]) == ""
+
+
+def test_the_first_of_several_files_with_a_row_gives_it(tmp_path: Path) -> None:
+    first, second = raw_results.smol(), raw_results.smol()
+    del first["results"]["fixed 4"]
+    first["results"]["apd 0.5"]["one"]["score"] = 1
+    files = [write(tmp_path, "1.json", first), write(tmp_path, "2.json", second)]
+    merged = measured.read(files).rules
+    assert merged["apd 0.5"]["one"]["score"] == 1
+    assert "many" in merged["fixed 4"]

@@ -1,0 +1,136 @@
+"""What the model was to reach, beside what it reached: a floor and a goal for every figure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.quality_measures import Row, bootstrap, difference
+from benchmarks.quality_suites import Suite
+from benchmarks.reader import APD as READER_APD
+from benchmarks.reader import ONE as READER_ONE
+from benchmarks.reader import ONE_OF_32 as READER_ONE_OF_32
+from training.smol.measured import Measured
+
+ONE_A_STEP = ("fixed 1 block 32", "fixed 1")  # the model may have shorter blocks of its own
+FOUR_A_STEP = ("fixed 4",)
+APD = ("apd 0.5",)
+_EVERYDAY = "everyday questions"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure with its bounds; `sign` is 1 where more is better. None: it was not measured.
+
+    Without a floor the figure is reported only.
+    """
+
+    name: str
+    measured: float | None
+    floor: float | None
+    stretch: float | None
+    sign: int = 1
+    interval: tuple[float, float] | None = None
+    unit: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.measured is None:
+            return "not measured"
+        if self.floor is None:
+            return "reported"
+        if self._reaches(self.stretch):
+            return "stretch met"
+        return "floor met" if self._reaches(self.floor) else "**missed**"
+
+    def _reaches(self, bound: float | None) -> bool:
+        if self.measured is None or bound is None:
+            return False
+        return self.sign * self.measured >= self.sign * bound
+
+
+def targets(found: Measured) -> list[Target]:
+    """All of them, in the order in which they were set."""
+    everyday = found.first_row(ONE_A_STEP, Suite.EVERYDAY)
+    drafted = found.first_row(APD, Suite.EVERYDAY)
+    return [
+        _figure(f"NLL per token of {_EVERYDAY}, one token a step", everyday, "nll", 1.5, 1.1, -1),
+        _figure("repeated trigrams in them", everyday, "repeated_trigrams", 0.08, 0.05, -1),
+        _figure("short answers that end within 128 tokens", everyday, "ended_short", 95, 99,
+                unit=" %"),
+        _kept_facts(found),
+        *_tasks(found),
+        _figure(f"APD: tokens per diffusion forward, {_EVERYDAY}", drafted, "tokens_per_forward",
+                2.5, 4),
+        _against("APD: NLL against one token a step", everyday, drafted, 0.0, -0.2, -1),
+        *_drafted_tasks(found),
+        *_clock(found),
+    ]  # fmt: skip
+
+
+def _figure(
+    name: str,
+    row: Row | None,
+    key: str,
+    floor: float | None,
+    stretch: float | None,
+    sign: int = 1,
+    *,
+    unit: str = "",
+) -> Target:
+    if row is None or key not in row:
+        return Target(name, None, floor, stretch, sign, unit=unit)
+    bounds = row.get(f"{key}_interval")
+    interval = (bounds[0], bounds[1]) if bounds else None
+    return Target(name, row[key], floor, stretch, sign, interval, unit)
+
+
+def _kept_facts(found: Measured) -> Target:
+    """The share of what the base alone knows that is still known, on the same questions."""
+    name = "facts: share of the base's own score kept"
+    row, base = found.first_row(ONE_A_STEP, Suite.FACTS), found.base.get(Suite.FACTS)
+    if row is None or base is None or row["n"] != base["n"] or "1" not in base["right"]:
+        return Target(name, None, 90, 105, unit=" %")
+    pairs = [(100 * int(a), int(b)) for a, b in zip(row["right"], base["right"], strict=True)]
+    low, high = (round(bound, 1) for bound in bootstrap(pairs))
+    value = sum(a for a, _ in pairs) / sum(b for _, b in pairs)
+    return Target(name, round(value, 1), 90, 105, interval=(low, high), unit=" %")
+
+
+def _tasks(found: Measured) -> Iterator[Target]:
+    one, many = (found.first_row(ONE_A_STEP, suite) for suite in (Suite.ONE, Suite.MANY))
+    four = found.first_row(FOUR_A_STEP, Suite.MANY)
+    yield _figure("one-answer tasks, one token a step", one, "score", 92, 98, unit=" %")
+    yield _figure("many-answer tasks, one token a step", many, "score", 75, 90, unit=" %")
+    yield _figure("many-answer tasks, four tokens a step", four, "score", None, None, unit=" %")
+
+
+def _drafted_tasks(found: Measured) -> Iterator[Target]:
+    for suite, floor, stretch in ((Suite.ONE, 6, 12), (Suite.MANY, 2, 3)):
+        plain, drafted = (found.first_row(rules, suite) for rules in (ONE_A_STEP, APD))
+        name = f"APD: tokens per diffusion forward, {suite}-answer tasks"
+        yield _figure(name, drafted, "tokens_per_forward", floor, stretch)
+        yield _against(f"APD: points against one token a step, {suite}-answer tasks", plain,
+                       drafted, 0.0, None, 1)  # fmt: skip
+
+
+def _against(
+    name: str, plain: Row | None, other: Row | None, floor: float, stretch: float | None, sign: int
+) -> Target:
+    """`other` minus `plain`, compared question by question."""
+    found = difference(plain, other) if plain is not None and other is not None else None
+    if found is None:
+        return Target(name, None, floor, stretch, sign)
+    value, low, high = (round(part, 3) + 0.0 for part in found)
+    return Target(name, value, floor, stretch, sign, (low, high))
+
+
+def _clock(found: Measured) -> Iterator[Target]:
+    """One row for each machine that readers were served on."""
+    name = f"APD: wall clock against one token a step, verifier included, {_EVERYDAY}"
+    if not found.speeds:
+        yield Target(name, None, 1.5, 3)
+    for report in found.speeds:
+        one = report["results"]["server"]["one"]
+        slow = one.get(READER_ONE_OF_32) or one[READER_ONE]
+        drafted = one.get(READER_APD, {}).get("tokens_per_s")
+        gain = round(drafted / slow["tokens_per_s"], 2) if drafted else None
+        yield Target(f"{name} ({report['hardware']['cpu']})", gain, 1.5, 3, unit="x")
