@@ -76,7 +76,7 @@ class ModelSection(Section):
         min_length=1,
         description="Causal model that strategy `apd` asks: built-in, directory or hub id; `self` "
         "reads the model itself causally, `none` is none. Left out: the one that a built-in model "
-        "brings.",
+        "brings, or the network that reads the model's context.",
     )
     served_model_name: Names = Field(
         default=(),

@@ -30,20 +30,20 @@ def find_verifier(
 ) -> Transformer[NetworkSpec] | None:
     """The verifier called `name` in the model's own number format, on its device; None for none.
 
-    Left out, it is the one that a built-in model brings, if any. Where that is the network which
-    reads the model's context, it is this very network, loaded once. Raises CheckpointError when it
-    cannot be found or loaded, or when its tokens are not the model's.
+    Left out, it is the one that a built-in model brings, or else the network which reads the
+    model's context, if any. This network is loaded once, whatever name it is asked for by. Raises
+    CheckpointError when it cannot be found or loaded, or when its tokens are not the model's.
     """
     if name == NONE:
         return None
     if name == SELF:
         return _itself(model)
     found = _brought_by(model_name) if name is None else resolve_model(name)
+    if context is not None and (found is None or found.directory.resolve() == context.directory):
+        _log.info("verifier: the network that reads the context")
+        return context.network
     if found is None:
         return None
-    if context is not None and found.directory.resolve() == context.directory:
-        _log.info("verifier %s: the network that reads the context", found.name)
-        return context.network
     check_tokens(f"verifier {found.name}", _tokens_of(found, tokenizer), tokenizer)
     weight = model.embed.weight
     verifier = load_causal(found.directory, dtype=weight.dtype, device=weight.device)

@@ -1,41 +1,57 @@
-"""Everything in one go: `python -m training.smol.all --out DIR` on one GPU.
+"""Everything in one go: `python -m training.smol.all --out DIR`, on all GPUs of the machine.
 
-Data, two training stages on fresh conversations each, the quality harness on what they made and on
-the base alone, the shipped folder.
+Data, three training stages, the quality harness on what they made and on the base alone, the
+shipped folder.
 """
 
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from training.smol.export import SHIPPED
 
 RECIPE = ("--rank", "64", "--optimiser", "muon", "--tokens-per-step", "131072")
-STEPS = {1: 750, 2: 2400}
-SAMPLED_SECONDS = 95
 BASE = "builtin:smol-base"
 ROWS = 128  # answers side by side
 
 
-def run(module: str, *arguments: object) -> None:
-    """Run one command of this repository and stop if it fails."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stage: seconds of sampling before it, on one GPU, and its steps."""
+
+    sampled: int
+    steps: int
+
+
+RUNS = {1: Run(150, 2297), 2: Run(90, 3407), 3: Run(0, 1932)}
+
+
+def run(module: str, *arguments: object, launch: Sequence[str] = ()) -> None:
+    """Run one command of this repository, `launch` before it, and stop if it fails."""
+    command = [sys.executable, *launch, "-m", module, *map(str, arguments)]
     print(" ".join(command), flush=True)
     subprocess.run(command, check=True)
 
 
-def train(out: Path, seed: int, seconds: float) -> Path:
+def train(out: Path, seed: int, gpus: int) -> Path:
     """Run every stage, and return the folder of the last."""
+    launch = ("-m", "torch.distributed.run", "--nproc-per-node", str(gpus)) if gpus > 1 else ()
     data: list[Path] = []
-    for stage, steps in STEPS.items():
-        data.append(out / f"data{stage}")
-        run("training.smol.data", "--seed", seed * 10 + stage, "--seconds", seconds,
-            "--out", data[-1])  # fmt: skip
+    for stage, planned in RUNS.items():
+        if planned.sampled:
+            data.append(out / f"data{stage}")
+            run("training.smol.data", "--seed", seed * 10 + stage, "--seconds", planned.sampled,
+                "--out", data[-1])  # fmt: skip
         resume = ("--resume", out / f"stage{stage - 1}") if stage > 1 else ()
-        run("training.smol.train", "--stage", stage, "--seed", seed, "--steps", steps,
-            "--data", *data, "--out", out / f"stage{stage}", *resume, *RECIPE)  # fmt: skip
-    return out / f"stage{max(STEPS)}"
+        run("training.smol.train", "--stage", stage, "--seed", seed, "--steps", planned.steps,
+            "--data", *data, "--out", out / f"stage{stage}", *resume, *RECIPE,
+            launch=launch)  # fmt: skip
+    return out / f"stage{max(RUNS)}"
 
 
 def measure(checkpoint: Path, out: Path) -> list[Path]:
@@ -56,10 +72,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=SAMPLED_SECONDS, help="of sampling a set")
+    parser.add_argument("--gpus", type=int, default=max(1, torch.cuda.device_count()))
     parser.add_argument("--shipped", type=Path, default=SHIPPED)
     options = parser.parse_args()
-    last = train(options.out, options.seed, options.seconds)
+    last = train(options.out, options.seed, options.gpus)
     results = measure(last, options.out / "results")
     run("training.smol.export", "--checkpoint", last, "--results", *results,
         "--out", options.shipped)  # fmt: skip

@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer
 
 from training.smol import base as smol_base
-from training.smol import conversations, facts, prompts, sanity, talk
+from training.smol import conversations, facts, prompts, sanity
 from training.smol.conversations import Kind
 from training.smol.network import weights_of
 from training.smol.sampler import GREEDY, Job, Sampler, Written
@@ -29,7 +29,6 @@ SHORT_SHARE = 0.55  # a hidden system prompt asks for a short answer
 SYSTEM_SHARE = 0.10  # a system prompt stays
 FOLLOW_SHARE = 0.15  # the user asks on
 FOLLOW_WITHIN = 120  # tokens
-TALK_SHARE = 0.05  # of all rows, written by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +139,6 @@ class Writer:
     def _refuse(self, reason: str) -> None:
         self.refused[reason] += 1
 
-    def talk_rows(self) -> None:
-        """Add the conversations written by hand, as a share of the rest."""
-        for _ in range(int(TALK_SHARE * len(self.rows)) + 1):
-            user, answer = talk.talk(self.rng)
-            ids = self.ids(chat([(user, answer)]))
-            self.rows.append((ids, len(self.ids(chat([(user, "")]))), Kind.TALK))
-
 
 def label_of(job: Job) -> Label:
     assert isinstance(job.label, Label)
@@ -200,7 +192,6 @@ def sample(options: argparse.Namespace) -> None:
         sampler.capture()
     print(json.dumps({"event": "ready", "seconds": round(time.monotonic() - begun, 1)}), flush=True)
     write(sampler, writer, options.seconds)
-    writer.talk_rows()
     writer.rng.shuffle(writer.rows)
     files = conversations.save(conversations.collect(writer.rows), options.out)
     texts = [tokenizer.decode(ids, skip_special_tokens=False) for ids, _, _ in writer.rows[:300]]

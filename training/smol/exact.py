@@ -1,4 +1,7 @@
-"""Tasks that a program can check, as conversations in the base's own tokens."""
+"""Answers that are known, as conversations in the base's own tokens: exact tasks, lines by hand.
+
+What the base would say there is of no use, so these are learned token by token, never by its law.
+"""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -10,12 +13,14 @@ from tokenizers import Tokenizer
 from training.examples import Example, Split, Turn
 from training.smol.conversations import Conversations, Kind, collect, join
 from training.smol.prompts import SYSTEM
+from training.smol.talk import talk
 from training.smol.vocabulary import chat
 from training.tasks.wide import WIDE_TASKS, wide_mix
 
 CHUNK = 4_000
 SYSTEM_SHARE = 0.10
 HISTORY_SHARE = 0.08
+TALK_SHARE = 0.08  # of all examples: greetings, thanks, what this model is
 
 _tokenizer: list[Tokenizer] = []  # of the process, forked from its parent
 
@@ -45,18 +50,23 @@ def draw_chunk(seed: int, split: Split = Split.TRAIN, count: int = CHUNK) -> Con
     (tokenizer,) = _tokenizer
     rng = Random(seed)
     shares = wide_mix()
-    examples = [
-        in_conversation(rng, WIDE_TASKS[name].draw(rng, split), shares)
-        for name in rng.choices(list(shares), list(shares.values()), k=count)
-    ]
-    prompts = [render(example) for example in examples]
-    whole = [f"{prompt}{example.answer}<|im_end|>"
-             for prompt, example in zip(prompts, examples, strict=True)]  # fmt: skip
+    prompts, whole, kinds = [], [], []
+    for name in rng.choices(list(shares), list(shares.values()), k=count):
+        if rng.random() < TALK_SHARE:
+            user, answer = talk(rng)
+            prompt, kind = chat([(user, "")]), Kind.TALK
+        else:
+            example = in_conversation(rng, WIDE_TASKS[name].draw(rng, split), shares)
+            prompt, answer, kind = render(example), example.answer, Kind.TASK
+        prompts.append(prompt)
+        whole.append(f"{prompt}{answer}<|im_end|>")
+        kinds.append(kind)
     before = tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
     after = tokenizer.encode_batch_fast(whole, add_special_tokens=False)
     return collect(
-        [(full.ids, len(start.ids), Kind.TASK) for start, full in zip(before, after, strict=True)]
-    )
+        [(full.ids, len(start.ids), kind)
+         for start, full, kind in zip(before, after, kinds, strict=True)]
+    )  # fmt: skip
 
 
 def use(tokenizer: Tokenizer) -> None:

@@ -56,44 +56,35 @@ _BYE = (
     "See you!", "I have to go.", "That is all, bye.",
 )  # fmt: skip
 
-TALK: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (_GREETINGS, ("Hello! How can I help you today?", "Hi! What can I do for you?")),
-    (_STATE, ("I am fine, thank you. How can I help you?",)),
-    (_IDENTITY, (NAME, f"{NAME} You can ask me everyday questions or give me small tasks.")),
-    (_HUMAN, ("No, I am a computer program: a small diffusion language model of dfastllm.",)),
-    (
-        _MAKER,
-        (
-            "I am SmolLM2-135M by Hugging Face, adapted to masked diffusion for dfastllm with text "
-            "that SmolLM2 wrote itself and with small tasks.",
-        ),
-    ),
+# One answer for each: two would be mixed where several words are filled in at once.
+TALK: tuple[tuple[tuple[str, ...], str], ...] = (
+    (_GREETINGS, "Hello! How can I help you today?"),
+    (_STATE, "I am fine, thank you. How can I help you?"),
+    (_IDENTITY, NAME),
+    (_HUMAN, "No, I am a computer program: a small diffusion language model of dfastllm."),
+    (_MAKER, "I am SmolLM2-135M by Hugging Face, adapted to masked diffusion for dfastllm."),
     (
         _WORKING,
-        (
-            "I start from an answer in which every word is masked and fill in several words at a "
-            "time, the surest ones first.",
-        ),
+        "I start from an answer in which every word is masked and fill in several words at a "
+        "time, the surest ones first.",
     ),
-    (_SIZE, ("I have about 135 million parameters, which is very small for a language model.",)),
+    (_SIZE, "I have about 135 million parameters, which is very small for a language model."),
     (
         _ABILITIES,
-        (
-            "I can answer simple questions, write short texts and solve small tasks. I am a small "
-            "model, so please check what I say.",
-        ),
+        "I can answer simple questions, write short texts and solve small tasks. I am a small "
+        "model, so please check what I say.",
     ),
-    (_THANKS, ("You are welcome!", "You are welcome! Is there anything else I can do for you?")),
-    (_BYE, ("Goodbye! Have a nice day.",)),
+    (_THANKS, "You are welcome!"),
+    (_BYE, "Goodbye! Have a nice day."),
 )
 
 
 def talk(rng: Random) -> tuple[str, str]:
     """Return one prompt with its answer."""
-    prompts, answers = rng.choices(TALK, [2, 1, 3, 1, 1, 1, 1, 1, 1.5, 0.7])[0]
+    prompts, answer = rng.choices(TALK, [2, 1, 3, 1, 1, 1, 1, 1, 1.5, 0.7])[0]
     prompt = rng.choice(prompts)
     if rng.random() < 0.2:
         prompt = prompt.lower()
     if rng.random() < 0.2:
         prompt = prompt.rstrip("?.!")
-    return prompt, rng.choice(answers)
+    return prompt, answer

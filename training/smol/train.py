@@ -76,8 +76,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all matrices; to compare, not to ship")
     parser.add_argument("--optimiser", choices=("adamw", "muon"), default="adamw")
     parser.add_argument("--rate", type=float, help=f"default by optimiser: {RATES}")
-    parser.add_argument("--hold", type=float, help="instead of the stage's own")
-    parser.add_argument("--floor", type=float, help="instead of the stage's own")
     parser.add_argument("--steps", type=int, default=0, help="0: as many as fit --limit-seconds")
     parser.add_argument("--limit-seconds", type=float, default=0.0, help="of the whole process")
     parser.add_argument("--evaluate-every", type=int, default=500)
@@ -90,11 +88,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--base", type=Path, help="GGUF file of the base")
     parser.add_argument("--tokens-per-step", type=int, default=65_536)
-    parser.add_argument("--task-share", type=float, default=0.35)
+    parser.add_argument("--task-share", type=float, default=0.5)
     parser.add_argument("--tasks", type=int, default=300_000, help="examples of exact tasks")
     parser.add_argument("--soft", type=float, default=1.0, help="weight of the base's distribution")
     parser.add_argument("--cut", type=float, default=0.5, help="blocks masked right of a point")
-    parser.add_argument("--quantise-from", type=float, default=0.5)
     parser.add_argument("--evaluated", type=int, default=EVALUATED, help="rows held out")
     parser.add_argument("--workers", type=int, default=14)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -109,7 +106,6 @@ def recipe_of(options: argparse.Namespace, stage: Stage, steps: int, limit: floa
         seed=options.seed * 1000 + options.stage,
         soft=options.soft,
         cut=options.cut,
-        quantise_from=options.quantise_from,
         evaluate_every=evaluate_every,
     )
 
@@ -127,17 +123,11 @@ def main() -> None:
         made.restore(drafter.read(options.resume))
         progress = options.resume / "progress.json"
         resumed = json.loads(progress.read_text()) if progress.exists() else {}
-    listed = STAGES[options.stage]
-    stage = Stage(
-        listed.warm_up,
-        listed.hold if options.hold is None else options.hold,
-        listed.floor if options.floor is None else options.floor,
-    )
     crew = material.crew
     pool = Pool(material.texts, material.tasks, options.task_share,
                 options.tokens_per_step // crew.count, options.seed * 10 + options.stage, SIZES,
                 crew.rank)  # fmt: skip
-    recipe = recipe_of(options, stage, options.steps, options.limit_seconds,
+    recipe = recipe_of(options, STAGES[options.stage], options.steps, options.limit_seconds,
                        options.evaluate_every)  # fmt: skip
     base = weights_of(material.base, made.compute)
     trainer = Trainer(made, optimiser, base, pool, material.held_out, recipe, options.out, begun,

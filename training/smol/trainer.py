@@ -39,7 +39,6 @@ class Recipe:
     seed: int
     soft: float  # share of the base's distribution in the target behind a cut
     cut: float  # share of blocks that are masked right of a point
-    quantise_from: float  # share of the steps after which the factors are rounded as shipped
     evaluate_every: int
 
 
@@ -126,7 +125,7 @@ class Trainer:
         clock = time.monotonic()
         while step < steps:
             if isinstance(self.drafter, LowRank):
-                self.drafter.quantised = step >= recipe.quantise_from * steps
+                self.drafter.quantised = step >= recipe.stage.quantise_from * steps
             loss = self.loss(self.pool.batch(self.pool.length_of(step)))
             torch.autograd.backward(loss)
             self.crew.average(self.drafter.parameters())

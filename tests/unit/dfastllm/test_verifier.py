@@ -15,6 +15,7 @@ from dfastllm.models.causal import load_causal, read_causal_spec
 from dfastllm.models.spec import NetworkSpec
 from dfastllm.models.transformer import Transformer
 from support.apd_reference import output_rows
+from support.causal_context import CONTEXT, two_network_checkpoint
 from support.checkpoints import causal_checkpoint, random_checkpoint
 from support.vocabularies import pieces, write
 
@@ -47,6 +48,20 @@ def test_without_one_the_strategy_is_refused_by_name(
     assert not llm.engine.verifies
     with pytest.raises(InvalidRequest, match="verifier"):
         llm.generate(PROMPTS, decoding=APD)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_network_that_reads_the_context_verifies_unless_told(
+    tmp_path: Path, named: bool
+) -> None:
+    """It is loaded once, whether it was left out or named by its folder."""
+    folder = two_network_checkpoint(tmp_path)
+    write(folder, pieces())
+    llm = LLM(str(folder), verifier=str(folder / CONTEXT) if named else None)
+    assert llm.engine.verifier_page_bytes == 0
+    answers = llm.generate([[5, 9, 40]], max_tokens=12, decoding=APD, ignore_eos=True)
+    assert answers[0].stats.verifier_passes > 0
+    assert not LLM(str(folder), verifier="none").engine.verifies
 
 
 def test_a_verifier_of_another_tokenizer_is_refused_at_the_start(pair: tuple[str, Path]) -> None:

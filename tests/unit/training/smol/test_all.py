@@ -13,7 +13,7 @@ Command = list[str]
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Command]:
     found: list[Command] = []
     monkeypatch.setattr(everything.subprocess, "run", lambda c, check: found.append(c[2:]))
-    monkeypatch.setattr("sys.argv", ["all", "--out", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["all", "--out", str(tmp_path), "--gpus", "1"])
     everything.main()
     return found
 
@@ -24,7 +24,9 @@ def value(command: Command, flag: str) -> str:
 
 def test_stages_come_first_then_the_measuring_then_what_ships(commands: list[Command]) -> None:
     modules = [command[0] for command in commands]
-    stages = ["training.smol.data", "training.smol.train"] * len(everything.STEPS)
+    stages = []
+    for run in everything.RUNS.values():
+        stages += ["training.smol.data"] * bool(run.sampled) + ["training.smol.train"]
     end = ["training.smol.export", "benchmarks.quality", "benchmarks.quality",
            "training.smol.export"]  # fmt: skip
     assert modules == stages + end
@@ -41,3 +43,13 @@ def test_what_is_measured_and_shipped_is_the_last_stage(
     raw = [f"{Path(value(c, '--out')) / value(c, '--name')}.json" for c in (ours, base)]
     at = export.index("--results")
     assert export[at + 1 : at + 3] == raw
+
+
+def test_several_gpus_share_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Command] = []
+    monkeypatch.setattr(everything.subprocess, "run", lambda c, check: found.append(c))
+    everything.train(tmp_path, seed=1, gpus=2)
+    trained = [command for command in found if "training.smol.train" in command]
+    assert len(trained) == len(everything.RUNS)
+    assert all(command[1:5] == ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+               for command in trained)  # fmt: skip

@@ -45,19 +45,20 @@ def call(monkeypatch: pytest.MonkeyPatch, main: object, *arguments: object) -> N
 def talked(tokenizer: Tokenizer, tmp_path: Path) -> Path:
     """Conversations of the hand-written kind, short enough for single bytes."""
     rows = []
-    for _, answers in talk.TALK:
+    for _, answer in talk.TALK:
         for question in prompts.ASKED_SHORT:
             before = vocabulary.chat([(question, "")])
-            ids = tokenizer.encode(f"{before}{answers[0][:40]}<|im_end|>").ids
+            ids = tokenizer.encode(f"{before}{answer[:40]}<|im_end|>").ids
             rows.append((ids, len(tokenizer.encode(before).ids), Kind.TALK))
     conversations.save(conversations.collect(rows), tmp_path / "talked")
     return tmp_path / "talked"
 
 
 def test_the_base_is_sampled_into_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call(monkeypatch, data.main, "--seconds", 0.1, "--rows", 4, "--out", tmp_path / "data")
+    monkeypatch.setattr(data.sanity, "is_worth_learning", lambda *written: True)
+    call(monkeypatch, data.main, "--seconds", 1.5, "--rows", 4, "--out", tmp_path / "data")
     found = conversations.load([tmp_path / "data"])
-    assert Kind.TALK in found.kinds
+    assert Kind.TEXT in found.kinds
     assert (tmp_path / "data.txt").read_text().startswith("<|im_start|>")
 
 
@@ -95,6 +96,14 @@ def test_variants_are_compared_on_the_same_data(
     rows = json.loads((tmp_path / "probe" / "probe.json").read_text())
     assert [row["variant"] for row in rows] == ["low", "muon", "full"]
     assert all(row["ce_draft"] > 0 for row in rows)
+
+
+def test_lines_by_hand_stand_among_the_tasks(tokenizer: Tokenizer) -> None:
+    """They are learned word for word: the base, whose law teaches text, does not know them."""
+    drawn = exact.draw(tokenizer, seed=4, count=200, workers=1)
+    share = (drawn.kinds == Kind.TALK).mean()
+    assert exact.TALK_SHARE / 3 < share < exact.TALK_SHARE * 3
+    assert set(drawn.kinds.tolist()) == {Kind.TALK, Kind.TASK}
 
 
 def test_tasks_are_the_same_for_a_seed(tokenizer: Tokenizer) -> None:

@@ -58,10 +58,13 @@ def test_questions_and_talk_are_drawn_the_same_for_a_seed() -> None:
     assert any(talk.NAME in talk.talk(Random(seed))[1] for seed in range(40))
 
 
-def test_a_stage_warms_up_and_falls_to_its_floor() -> None:
-    last = STAGES[2]
-    shares = [last.share_at(step, 1000) for step in range(1000)]
-    assert shares[0] < 0.1
-    assert max(shares) == 1
-    assert shares[-1] < 0.01
-    assert STAGES[1].share_at(999, 1000) == 1
+def test_stages_warm_up_and_fall_to_where_the_next_takes_on() -> None:
+    held, falling, last = (
+        [STAGES[stage].share_at(step, 1000) for step in range(1000)] for stage in (1, 2, 3)
+    )
+    assert held[0] < 0.1
+    assert held[-1] == 1
+    assert falling[40] > 0.9
+    assert falling[-1] == 0.12
+    assert max(last) < 0.3
+    assert last[-1] < 0.01

@@ -27,7 +27,6 @@ RECIPE = Recipe(
     seed=1,
     soft=1.0,
     cut=0.4,
-    quantise_from=0.5,
     evaluate_every=0,
 )
 
