@@ -20,6 +20,17 @@ from training.tasks.wide import WIDE_TASKS, wide_mix
 CHUNK = 4_000
 SYSTEM_SHARE = 0.10
 HISTORY_SHARE = 0.08
+# What is learned last: letters inside tokens, long lists, squares. Drawn more often than the rest.
+SLOW = frozenset(
+    (
+        "reverse_string", "upper", "keep_numbers", "acronym", "sort_words", "sort_long",
+        "spell_long", "count_letter", "count", "remove", "repeat", "sum_direct", "sum_steps",
+        "to_json", "line_swap", "ends", "days_later", "sudoku", "latin_fill", "invent_sudoku",
+        "latin_invent", "line_swap_any", "acrostic", "make_sum", "make_difference",
+        "letters_exactly", "anagram", "json_numbers",
+    )
+)  # fmt: skip
+SLOW_BOOST = 3.0
 TALK_SHARE = 0.08  # of all examples: greetings, thanks, what this model is
 
 _tokenizer: list[Tokenizer] = []  # of the process, forked from its parent
@@ -49,7 +60,7 @@ def draw_chunk(seed: int, split: Split = Split.TRAIN, count: int = CHUNK) -> Con
     """Return one chunk of examples; a pure function of the seed."""
     (tokenizer,) = _tokenizer
     rng = Random(seed)
-    shares = wide_mix()
+    shares = wide_mix(boost=dict.fromkeys(SLOW, SLOW_BOOST))
     prompts, whole, kinds = [], [], []
     for name in rng.choices(list(shares), list(shares.values()), k=count):
         if rng.random() < TALK_SHARE:

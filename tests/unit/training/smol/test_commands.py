@@ -24,6 +24,7 @@ from training.smol import (
 from training.smol import probe as probe_module
 from training.smol.base import Base
 from training.smol.conversations import Kind
+from training.tasks.wide import WIDE_TASKS, wide_mix
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +105,14 @@ def test_lines_by_hand_stand_among_the_tasks(tokenizer: Tokenizer) -> None:
     share = (drawn.kinds == Kind.TALK).mean()
     assert exact.TALK_SHARE / 3 < share < exact.TALK_SHARE * 3
     assert set(drawn.kinds.tolist()) == {Kind.TALK, Kind.TASK}
+
+
+def test_what_is_learned_last_is_drawn_more_often() -> None:
+    assert set(WIDE_TASKS) > exact.SLOW
+    plain, boosted = wide_mix(), wide_mix(boost=dict.fromkeys(exact.SLOW, exact.SLOW_BOOST))
+    gained = {name for name in plain if boosted[name] > plain[name]}
+    assert gained == exact.SLOW
+    assert sum(boosted.values()) == pytest.approx(1)
 
 
 def test_tasks_are_the_same_for_a_seed(tokenizer: Tokenizer) -> None:
