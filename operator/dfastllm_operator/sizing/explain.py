@@ -12,12 +12,14 @@ from dfastllm_operator.sizing.shape import BYTES, ModelShape
 class Sums:
     """Everything the words are made of.
 
-    `verifies_itself`: the verifier is the model, whose weights are there once.
+    `verifies_itself`: the verifier is the model, whose weights are there once. `reads_context`: it
+    is the network that reads the model's context, whose K/V are there once.
     """
 
     shape: ModelShape
     verifier: ModelShape | None
     verifies_itself: bool
+    reads_context: bool
     source: str
     dtype: str
     load: Load
@@ -25,7 +27,20 @@ class Sums:
 
     @property
     def networks(self) -> list[ModelShape]:
+        """Those that give logits."""
         return [self.shape] if self.verifier is None else [self.shape, self.verifier]
+
+    @property
+    def memories(self) -> list[ModelShape]:
+        """Those with K/V of their own."""
+        return [self.shape] if self.reads_context else self.networks
+
+    @property
+    def context_weights(self) -> int:
+        """Of a network that reads the context and does nothing else."""
+        if self.shape.context is None or self.reads_context:
+            return 0
+        return arithmetic.weights_bytes(self.shape.context, self.dtype)
 
     @property
     def verifier_weights(self) -> int:
@@ -35,11 +50,12 @@ class Sums:
 
     @property
     def weights(self) -> int:
-        return arithmetic.weights_bytes(self.shape, self.dtype) + self.verifier_weights
+        own = arithmetic.weights_bytes(self.shape, self.dtype)
+        return own + self.context_weights + self.verifier_weights
 
     @property
     def token_bytes(self) -> int:
-        return sum(shape.kv_bytes_per_token(self.dtype) for shape in self.networks)
+        return sum(shape.kv_bytes_per_token(self.dtype) for shape in self.memories)
 
     @property
     def kv_tokens(self) -> int:
@@ -78,13 +94,17 @@ def explain(sums: Sums) -> str:
 
 
 def weights_words(sums: Sums) -> str:
-    own = sums.weights - sums.verifier_weights
+    own = sums.weights - sums.verifier_weights - sums.context_weights
     each = f"x {BYTES[sums.dtype]} bytes"
-    words = f"weights {short(sums.shape.parameters)} {each} ({sums.dtype}) = {shown(own)}"
-    if sums.verifier is None or not sums.verifier_weights:
-        return words
-    verifier = f"verifier {short(sums.verifier.parameters)} {each} = {shown(sums.verifier_weights)}"
-    return f"{words}; {verifier}"
+    words = [f"weights {short(sums.shape.parameters)} {each} ({sums.dtype}) = {shown(own)}"]
+    if sums.shape.context is not None and sums.context_weights:
+        parameters = short(sums.shape.context.parameters)
+        words.append(f"reader of the context {parameters} {each} = {shown(sums.context_weights)}")
+    if sums.verifier is not None and sums.verifier_weights:
+        name = "verifier and reader of the context" if sums.reads_context else "verifier"
+        parameters = short(sums.verifier.parameters)
+        words.append(f"{name} {parameters} {each} = {shown(sums.verifier_weights)}")
+    return "; ".join(words)
 
 
 def kv_words(sums: Sums) -> str:
@@ -92,8 +112,8 @@ def kv_words(sums: Sums) -> str:
     held = f"K/V {sums.kv_tokens} tokens"
     if sums.kv_tokens >= load.running * load.model_len:
         held += f" ({load.running} answers of {load.model_len})"
-    of_each = " + ".join(shown(shape.kv_bytes_per_token(sums.dtype)) for shape in sums.networks)
-    each = of_each if sums.verifier is None else f"({of_each} of the verifier)"
+    of_each = " + ".join(shown(shape.kv_bytes_per_token(sums.dtype)) for shape in sums.memories)
+    each = of_each if len(sums.memories) == 1 else f"({of_each} of the verifier)"
     return f"{held} x {each} = {shown(sums.kv)}"
 
 

@@ -1,5 +1,7 @@
 """Models whose shape is known without looking: the built-in ones and published families."""
 
+from dataclasses import replace
+
 from dfastllm_operator.api.model import Model
 from dfastllm_operator.api.verifier import Verifier, VerifierName
 from dfastllm_operator.sizing.shape import ModelShape
@@ -24,7 +26,7 @@ TINY_VERIFIER = ModelShape(
     dtype="float16",
     max_position=1024,
 )
-SMOL = ModelShape(
+SMOL_BASE = ModelShape(
     parameters=134_515_008,
     layers=30,
     kv_heads=3,
@@ -32,7 +34,8 @@ SMOL = ModelShape(
     vocab_size=49_152,
     max_position=2048,
 )
-"""Its verifier is the model it was made from, of the same shape."""
+SMOL = replace(SMOL_BASE, context=SMOL_BASE)
+"""The model it was made from reads its context, and verifies."""
 
 # config.json of GSAI-ML/LLaDA-8B-Instruct: d_model 4096, 32 layers, 32 heads without grouping,
 # MLP 12288, embedding_size 126464, untied head. LLaDA-1.5 is the same network, tuned further.
@@ -93,7 +96,7 @@ _BY_URI = {
     "builtin://tiny": TINY,
     "builtin://tiny-verifier": TINY_VERIFIER,
     "builtin://smol": SMOL,
-    "builtin://smol-verifier": SMOL,
+    "builtin://smol-verifier": SMOL_BASE,
 } | {f"hf://{name}".lower(): shape for name, shape in KNOWN.items()}
 
 
@@ -107,6 +110,11 @@ def verifier_of(model: Model) -> Verifier | None:
     if model.verifier is not None:
         return None if model.verifier.name is VerifierName.NONE else model.verifier
     return Verifier(uri=f"{model.uri}-verifier") if model.built_in else None
+
+
+def is_context(verifier: Verifier, shape: ModelShape) -> bool:
+    """Whether `verifier` is the very network that reads the context of a model of this shape."""
+    return shape.context is not None and known_shape(verifier.uri or "") is shape.context
 
 
 def needs_hub(at: Model | Verifier) -> tuple[str, str | None] | None:

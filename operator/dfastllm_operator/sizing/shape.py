@@ -15,7 +15,11 @@ ASSUMED_POSITIONS = 4096
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """`dtype` is the number format of the checkpoint; `max_position` is 0 when it is not known."""
+    """`dtype` is the number format of the checkpoint; `max_position` is 0 when it is not known.
+
+    `context` is the network that reads the context, where the model leaves that to another: both
+    are always loaded, and write to one K/V memory.
+    """
 
     parameters: int
     layers: int
@@ -24,6 +28,7 @@ class ModelShape:
     vocab_size: int
     dtype: str = "bfloat16"
     max_position: int = 0
+    context: "ModelShape | None" = None
 
     def kv_bytes_per_token(self, dtype: str) -> int:
         """Keys and values of one position over all layers."""

@@ -20,7 +20,7 @@ from dfastllm_operator.sizing.explain import (
     work_words,
 )
 from dfastllm_operator.sizing.hub_config import HubConfig
-from dfastllm_operator.sizing.known import known_shape, verifier_of
+from dfastllm_operator.sizing.known import is_context, known_shape, verifier_of
 from dfastllm_operator.sizing.quantity import shown
 from dfastllm_operator.sizing.shape import ASSUMED_POSITIONS, BYTES, ModelShape, estimated
 
@@ -93,7 +93,8 @@ def size(spec: Spec, hub: HubConfig | None, verifier_hub: HubConfig | None = Non
             return _as_the_spec_says(spec, verifier, gpu=gpu)
     load = _load(spec, shape, verifies=verifier is not None)
     dtype = _dtype(spec, shape, gpu=gpu)
-    sums = Sums(shape, verifying, itself, source, dtype, load, gpu)
+    shared = verifier is not None and is_context(verifier, shape)
+    sums = Sums(shape, verifying, itself, shared, source, dtype, load, gpu)
     _check_fit(spec, sums)
     return Sizing(
         source=source,

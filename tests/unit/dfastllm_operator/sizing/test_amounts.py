@@ -33,10 +33,10 @@ def test_a_built_in_model_names_every_limit_that_kserve_would_set() -> None:
 
 def test_the_english_model_gets_two_cores_and_memory_for_both_models() -> None:
     requests, limits = amounts({"uri": "builtin://smol"})
-    assert requests == {"cpu": "2", "memory": "3840Mi"}
-    assert limits == {"cpu": "4", "memory": "3840Mi"}
+    assert requests == {"cpu": "2", "memory": "3584Mi"}
+    assert limits == {"cpu": "4", "memory": "3584Mi"}
     alone, _ = amounts({"uri": "builtin://smol", "verifier": {"name": "none"}})
-    assert alone["memory"] == "2816Mi"
+    assert alone["memory"] == "3328Mi"
 
 
 def test_every_built_in_model_has_its_cores() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,10 @@ def test_the_parts_add_up() -> None:
 @pytest.mark.parametrize("name", CARRIED)
 def test_a_built_in_model_is_as_large_as_the_server_carries_it(name: str) -> None:
     read = read_config(name, json.loads((BUILTIN / name / "config.json").read_text()))
+    known = known_shape(f"builtin://{name}")
     assert read is not None
-    assert read.shape == known_shape(f"builtin://{name}")
+    assert known is not None
+    assert read.shape == replace(known, context=None)
 
 
 @pytest.mark.parametrize("name", [name for name in CARRIED if name.startswith("tiny")])
@@ -122,8 +125,26 @@ def test_a_model_that_verifies_itself_has_its_weights_once_and_two_caches() -> N
     assert itself.kv_cache == 2 * alone.kv_cache
 
 
-@pytest.mark.parametrize("uri", ["builtin://smol", "builtin://tiny"])
-def test_a_built_in_model_is_counted_with_the_verifier_it_brings(uri: str) -> None:
+def test_a_verifier_that_reads_the_context_is_there_anyway_and_shares_its_cache() -> None:
+    uri = "builtin://smol"
+    brought, without, other = (
+        sized(model={"uri": uri, **more})
+        for more in ({}, {"verifier": {"name": "none"}}, {"verifier": SMALL})
+    )
+    assert brought.verifier == 134_515_008 * 4
+    assert brought.weights == without.weights == 2 * brought.verifier
+    assert brought.kv_cache == without.kv_cache
+    assert other.weights == without.weights + other.verifier
+    assert "verifier and reader of the context 134.52M" in brought.explanation
+    assert "reader of the context 134.52M" in without.explanation
+    assert " of the verifier)" not in brought.explanation
+    assert " of the verifier)" in other.explanation
+    named = {"uri": uri, "verifier": {"uri": f"{uri}-verifier"}}
+    assert sized(model=named) == brought
+
+
+def test_a_built_in_model_is_counted_with_the_verifier_it_brings() -> None:
+    uri = "builtin://tiny"
     brought, without = (
         sized(model={"uri": uri}),
         sized(model={"uri": uri, "verifier": {"name": "none"}}),
