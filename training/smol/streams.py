@@ -79,7 +79,7 @@ def two_streams(batch: Batch, blocks: Layout, cut: float, generator: torch.Gener
     index = slot // (blocks.size[:, None] + 1)  # which block, [B, N]
     inside = slot - index * (blocks.size[:, None] + 1)  # 0: its lead
     begin = batch.starts[:, None] + blocks.first[:, None] + index * blocks.size[:, None]
-    place = (begin + inside - 1).clamp(0, length - 1)  # position in the row
+    place = begin + inside - 1  # position in the row; behind its end there is nothing but filler
     text_end = batch.starts + _text(batch)
 
     # Per block: how much is masked, and where a cut falls.
@@ -91,12 +91,11 @@ def two_streams(batch: Batch, blocks: Layout, cut: float, generator: torch.Gener
     is_cut = _uniform(generator, rows, count).gather(1, index) < cut
     masked = torch.where(is_cut, inside > point, hit) & (inside > 0)
 
-    after = (place + 1).clamp_max(length - 1)
-    targets = batch.tokens.gather(1, after)
+    targets = _tokens_at(batch.tokens, place + 1)
     # The position behind the last of a block belongs to another block, or was never copied.
     asked = torch.cat((masked[:, 1:] & (inside[:, 1:] > 0), torch.zeros_like(masked[:, :1])), dim=1)
     judged = asked & (begin + inside < length) & (begin < text_end[:, None])
-    own = torch.where(masked, MASK, batch.tokens.gather(1, place))
+    own = torch.where(masked, MASK, _tokens_at(batch.tokens, place))
     return Streams(
         inputs=own,
         positions=place,
@@ -105,6 +104,13 @@ def two_streams(batch: Batch, blocks: Layout, cut: float, generator: torch.Gener
         weights=judged * torch.where(targets == END_OF_TEXT, FILLER_WEIGHT, 1.0),
         known=judged & is_cut & (targets != END_OF_TEXT),
     )
+
+
+def _tokens_at(tokens: Tensor, place: Tensor) -> Tensor:
+    """Return the tokens [B, N] of a row at these places, filler behind its end."""
+    length = tokens.shape[1]
+    found = tokens.gather(1, place.clamp_max(length - 1))
+    return torch.where(place < length, found, END_OF_TEXT)
 
 
 def _sees(length: int, begin: Tensor, index: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ class Trainer:
         """Return cross-entropies of text on held-out rows, always masked the same way.
 
         `active`: in blocks of 32 masked at random; `draft`: the first `DRAFTED` positions of blocks
-        of which nothing stands; `lead`: the first of them, which the lead predicts.
+        of which nothing stands, less the very first; `lead`: this one, which the lead predicts.
         """
         quantised = getattr(self.drafter, "quantised", False)
         if isinstance(self.drafter, LowRank):

@@ -66,9 +66,9 @@ def test_only_masked_answers_in_blocks_with_text_count(cut: float) -> None:
             asked = not last and bool(masked[row, slot + 1])
             in_text = block * 16 + 3 < text and place < LENGTH
             assert bool(streams.weights[row, slot] > 0) == (asked and in_text)
-            if place <= LENGTH:
-                assert streams.positions[row, slot] == place - 1
-                assert masked[row, slot] or streams.inputs[row, slot] == rows.tokens[row, place - 1]
+            assert streams.positions[row, slot] == place - 1
+            stands = rows.tokens[row, place - 1] if place <= LENGTH else END_OF_TEXT
+            assert masked[row, slot] or streams.inputs[row, slot] == stands
             if asked and in_text:
                 assert streams.targets[row, slot] == rows.tokens[row, place]
 
