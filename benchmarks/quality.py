@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.quality_base import CausalBase
+from benchmarks.quality_checkpoint import CAUSAL, REMOTE, checkpoint_of
 from benchmarks.quality_measures import kept_answers, measure
 from benchmarks.quality_partners import Answer, Offline, Partner, Served
 from benchmarks.quality_plots import plot
@@ -30,7 +31,6 @@ from benchmarks.quality_tables import tables
 from benchmarks.report import RESULTS, Report
 from dfastllm.errors import InvalidRequest
 
-CAUSAL = "causal:"
 SMALL_MODEL = "builtin:tiny"
 COUNTS = {"ci": 20, "presets": 40, "cache": 200, "card": 300, "full": 300}
 KEPT_ANSWERS = 50
@@ -65,6 +65,11 @@ class Run:
             if "refused" in found:
                 return
 
+    def goes_on(self, rule: Rule, kept: Mapping[str, Any]) -> bool:
+        """Whether the rule still comes to what it came to where it was answered."""
+        said = {suite: kept[suite].get("decoding") for suite in Suite if suite in kept}
+        return all(said[s] == self.partner.decoding(rule, MAX_TOKENS[s]) for s in said)
+
     def _of_suite(self, suite: Suite, questions: Sequence[Question], rule: Rule) -> dict[str, Any]:
         began = time.perf_counter()
         answers = self.partner.answer(questions, rule, MAX_TOKENS[suite])
@@ -72,6 +77,7 @@ class Run:
         judged = self.base is not None and suite is Suite.EVERYDAY
         nll = self.base.nll(questions, answers) if judged and self.base else None
         row = measure(questions, answers, seconds, nll)
+        row["decoding"] = self.partner.decoding(rule, MAX_TOKENS[suite])
         row["device"] = self.device  # parts of a run may be made on several
         row["kinds"] = _by_kind(questions, answers)
         if self.answers:
@@ -98,7 +104,7 @@ def open_partner(options: argparse.Namespace) -> Partner:
     if model.startswith(CAUSAL):
         name = model.removeprefix(CAUSAL)
         return CausalBase(name, device=_computes_on(options), rows=options.rows)
-    if model.startswith(("http://", "https://")):
+    if model.startswith(REMOTE):
         return Served(model, rows=options.rows, api_key=os.environ.get("OPENAI_API_KEY", ""))
     more = {"verifier": options.verifier} if options.verifier else {}
     return Offline(model, rows=options.rows, num_threads=options.threads, device=options.device,
@@ -155,7 +161,7 @@ def main() -> None:
     path = options.out / f"{name}.json"
     parameters = {key: value for key, value in vars(options).items() if key not in _OF_ONE_CALL}
     named = {key: _shown(given) for key in _NAMES if (given := parameters[key]) is not None}
-    report = Report(name, **{**parameters, **named})
+    report = Report(name, **{**parameters, **named}, checkpoint=checkpoint_of(options.model))
     results = _kept(path, report) if options.resume and path.exists() else {}
     try:
         rules = rules_of(options.grid, options.rules)
@@ -166,6 +172,8 @@ def main() -> None:
     partner = open_partner(options)
     base = _judge(options, partner) if options.base else None
     run = Run(partner, suites_of(options), base, options.answers, _device(options))
+    if other := [rule.name for rule in rules if not run.goes_on(rule, results.get(rule.name, {}))]:
+        sys.exit(f"{path}: {', '.join(other)} was something else before: it cannot be gone on with")
     report.write(results=results, folder=options.out)
     for rule in rules:
         parts = run.suite_by_suite(rule, results.get(rule.name, {}))
@@ -203,7 +211,7 @@ def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _device(options: argparse.Namespace) -> str:
     """Where answers are computed, if it is here."""
-    if options.model.startswith(("http://", "https://")):
+    if options.model.startswith(REMOTE):
         return "server"
     return torch.cuda.get_device_name() if _computes_on(options) == "cuda" else "cpu"
 

@@ -70,6 +70,10 @@ class CausalBase:
             found += self._greedy(batch, max_tokens)
         return found
 
+    def decoding(self, rule: Rule, max_tokens: int) -> dict[str, Any]:
+        """There is but one way."""
+        return {}
+
     def _greedy(self, prompts: list[Tensor], max_tokens: int) -> list[Answer]:
         rows = pad_sequence(prompts, batch_first=True, padding_value=-1, padding_side="left")
         mask = (rows >= 0).long().to(self._device)  # [B, L]

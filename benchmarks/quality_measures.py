@@ -45,6 +45,8 @@ def measure(
     counted = [(a.tokens, a.forwards) for a in answers if a.forwards]
     if counted:
         row |= _ratio("tokens_per_forward", counted)
+    if any(answer.context_passes for answer in answers):
+        row |= _ratio("context_passes", [(a.context_passes, a.forwards) for a in answers])
     if any(answer.drafted for answer in answers):
         row |= _ratio("accepted", [(a.accepted, a.drafted) for a in answers])
         row |= _ratio("verifier_passes", [(a.verifier_passes, a.forwards) for a in answers])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import httpx
@@ -35,6 +35,7 @@ class Answer:
     verifier_passes: int = 0
     drafted: int = 0
     accepted: int = 0
+    context_passes: int = 0
 
 
 class Partner(Protocol):
@@ -43,6 +44,10 @@ class Partner(Protocol):
     def answer(
         self, questions: Sequence[Question], rule: Rule, max_tokens: int
     ) -> list[Answer]: ...
+
+    def decoding(self, rule: Rule, max_tokens: int) -> dict[str, Any]:
+        """What the rule comes to, as far as it is known here: for the results, by plain values."""
+        ...
 
 
 class Offline:
@@ -55,9 +60,16 @@ class Offline:
 
     def answer(self, questions: Sequence[Question], rule: Rule, max_tokens: int) -> list[Answer]:
         prompts = [self.llm.tokenizer.encode_chat(question.messages) for question in questions]
-        decoding = _decoding(rule.diffusion(max_tokens), self.llm)
+        decoding = self._decoding(rule, max_tokens)
         found = self.llm.generate(prompts, max_tokens=max_tokens, decoding=decoding)
         return [_of_completion(completion) for completion in found]
+
+    def decoding(self, rule: Rule, max_tokens: int) -> dict[str, Any]:
+        return asdict(self._decoding(rule, max_tokens))
+
+    def _decoding(self, rule: Rule, max_tokens: int) -> DecodingParams:
+        own_length = self.llm.defaults.decoding.block_length
+        return _decoding(rule.diffusion(max_tokens, own_length), self.llm)
 
 
 class Served:
@@ -97,6 +109,10 @@ class Served:
         with ThreadPoolExecutor(self._rows) as pool:
             return list(pool.map(lambda q: self._ask({**body, "messages": q.messages}), questions))
 
+    def decoding(self, rule: Rule, max_tokens: int) -> dict[str, Any]:
+        """What is asked for: the rest only the server knows."""
+        return rule.diffusion(max_tokens)
+
     def _ask(self, body: Mapping[str, Any]) -> Answer:
         reply = self._client.post("chat/completions", json=body)
         if reply.status_code != httpx.codes.OK:
@@ -108,6 +124,8 @@ def _decoding(options: Mapping[str, Any], llm: LLM) -> DecodingParams:
     """The rule on top of the model's own defaults, with the names a request uses."""
     typed: dict[str, Any] = dict(options)
     typed |= {name: kind(options[name]) for name, kind in _KINDS.items() if name in options}
+    if "strategy" in options:
+        typed.setdefault("steps", None)  # the model's own are those of its own strategy
     preset = typed.pop("preset", None)
     # Without either it is the model's default; a rule of its own finds values for every strategy.
     own = llm.defaults.decoding if typed and preset is None else llm.decoding(preset)
@@ -130,12 +148,13 @@ def _of_completion(completion: Completion) -> Answer:
         stats.verifier_passes,
         stats.drafted,
         stats.accepted,
+        stats.context_passes,
     )
 
 
 def _of_reply(reply: Mapping[str, Any]) -> Answer:
     choice, report = reply["choices"][0], reply.get("diffusion") or {}
-    costs = ("verifier_passes", "drafted", "accepted")
+    costs = ("verifier_passes", "drafted", "accepted", "context_passes")
     return Answer(
         choice["message"]["content"] or "",
         int(reply["usage"]["completion_tokens"]),

@@ -4,24 +4,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dfastllm.core import CacheKind
+from dfastllm.core import CacheKind, DecodingParams
 from dfastllm.presets import PresetName
+
+USUAL_LENGTH = DecodingParams().block_length  # of a block, where the model's is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A way to decode, as the fields of a request's `diffusion`; the model says the rest.
 
-    With `per_step` the number of steps follows from the length of the answer.
+    With `per_step` the number of steps follows from the lengths of the answer and of its blocks.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     per_step: int = 0
 
-    def diffusion(self, max_tokens: int) -> dict[str, Any]:
-        steps = {"steps": -(-max_tokens // self.per_step)} if self.per_step else {}
-        return {**self.options, **steps}
+    def diffusion(self, max_tokens: int, own_length: int = USUAL_LENGTH) -> dict[str, Any]:
+        """The request's fields; `own_length` is that of the model's blocks, in tokens.
+
+        Blocks share the steps evenly, the last and shorter one too, so each is given what a whole
+        one needs for `per_step` tokens a step, by the mean over the block. One a step is what
+        `fixed` does unasked.
+        """
+        if self.per_step < 2:
+            return dict(self.options)
+        length = min(self.options.get("block_length", own_length), max_tokens)
+        blocks = -(-max_tokens // length)
+        return {**self.options, "steps": blocks * -(-length // self.per_step)}
 
     @property
     def cache(self) -> str | None:

@@ -18,6 +18,7 @@ _COLUMNS = (
     ("tokens_per_s", "tokens/s"),
     ("tokens_per_answer", "tokens/answer"),
     ("verifier_passes", "verifier passes/forward"),
+    ("context_passes", "context passes/forward"),
     ("accepted", "accepted of drafted"),
     ("repeated_trigrams", "repeated trigrams"),
     ("ended", "ended %"),

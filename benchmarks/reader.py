@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.process import ServerProcess
 from benchmarks.prompts import single_turns
+from benchmarks.quality_checkpoint import checkpoint_of
 from benchmarks.quality_suites import Suite, load_suite
 from benchmarks.reader_loops import causal, figures, published
 from benchmarks.report import RESULTS, Report, goal
@@ -192,6 +193,7 @@ def main() -> None:
     parameters = {name: value for name, value in vars(options).items() if name != "out"}
     report = Report(f"reader-{slug}", **parameters, max_tokens=MAX_TOKENS)
     server = served(options, prompts)
+    report.add(checkpoint=checkpoint_of(options.model))  # the server's first start may make it
     others = alone(options, prompts)
     found = goals(server, others)
     results = {"server": server, "alone": others}

@@ -34,6 +34,10 @@ class Report:
     def parameters(self) -> Result:
         return dict(self._body["parameters"])
 
+    def add(self, **parameters: Any) -> None:
+        """Parameters that are known only once something was measured."""
+        self._body["parameters"].update(parameters)
+
     def write(
         self, *, results: Any, goals: Result | None = None, folder: Path | None = None
     ) -> Path:

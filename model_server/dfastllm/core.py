@@ -142,8 +142,9 @@ class RequestStats:
     one end-of-turn token, never filler. `forward_passes` counts the forwards this row took part in;
     `refresh_passes` are those among them that fed everything and reused no K/V. `verifier_passes`
     counts the verifier's forwards apart; `drafted` tokens were proposed to it (up to the end of the
-    turn) and `accepted` ones committed, the first of each draft always. Times are seconds;
-    `first_token_s` runs from arrival to the first token that was final.
+    turn) and `accepted` ones committed, the first of each draft always. `context_passes` counts the
+    forwards of another network that reads the context, those in which it verifies left out. Times
+    are seconds; `first_token_s` runs from arrival to the first token that was final.
     """
 
     prompt_tokens: int
@@ -156,6 +157,7 @@ class RequestStats:
     verifier_passes: int = 0
     drafted: int = 0
     accepted: int = 0
+    context_passes: int = 0
 
     @property
     def tokens_per_forward(self) -> float:

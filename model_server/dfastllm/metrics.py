@@ -40,6 +40,8 @@ class Instruments:
     rows: Histogram
     row_steps: Counter
     fed_tokens: Counter
+    context_forwards: Counter
+    context_fed_tokens: Counter
     canvas_tokens: Counter
     committed_tokens: Counter
     commits: Histogram
@@ -93,15 +95,25 @@ def make_instruments(registry: CollectorRegistry = REGISTRY) -> Instruments:
         step_seconds=histogram("step_seconds", "One engine step.", STEP_SECONDS, "kind"),
         rows=histogram("rows_per_forward", "Answers that share one forward.", COUNTS),
         row_steps=counter("denoising_steps", "Denoising steps summed over answers."),
-        fed_tokens=counter("fed_tokens", "Positions fed to the model."),
-        canvas_tokens=counter("canvas_positions", "Answer positions evaluated."),
+        fed_tokens=counter(
+            "fed_tokens", "Positions fed to the model, or as context to the network that reads it."
+        ),
+        context_forwards=counter(
+            "context_forwards", "Forwards of another network that reads the context."
+        ),
+        context_fed_tokens=counter(
+            "context_fed_tokens", "Positions fed to it, which are among the fed tokens."
+        ),
+        canvas_tokens=counter("canvas_positions", "Answer positions among the fed tokens."),
         committed_tokens=counter("committed_tokens", "Positions committed."),
         commits=histogram("commits_per_step", "Positions committed in one step.", COUNTS),
         verifier_forwards=counter("verifier_forwards", "Forwards of the verifier."),
         verifier_seconds=histogram(
             "verifier_seconds", "The verifier's part of one engine step.", STEP_SECONDS
         ),
-        verifier_fed_tokens=counter("verifier_fed_tokens", "Positions fed to the verifier."),
+        verifier_fed_tokens=counter(
+            "verifier_fed_tokens", "Positions fed to the verifier, which are not among fed tokens."
+        ),
         drafted_tokens=counter("drafted_tokens", "Tokens drafted in finished answers."),
         accepted_tokens=counter("accepted_tokens", "Drafted tokens that were committed."),
         kv_pages_used=gauge("kv_pages_used", "K/V pages in use."),
@@ -159,6 +171,12 @@ class EngineMetrics:
         into.canvas_tokens.inc(fed_tokens if canvas_tokens is None else canvas_tokens)
         into.committed_tokens.inc(committed)
         into.commits.observe(committed)
+
+    def context_read(self, fed_tokens: int) -> None:
+        """One forward of another network that reads the context."""
+        if self.counting:
+            self._into.context_forwards.inc()
+            self._into.context_fed_tokens.inc(fed_tokens)
 
     def verified(self, seconds: float, forwards: int, fed_tokens: int) -> None:
         """The verifier's part of one step."""

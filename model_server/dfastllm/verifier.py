@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from dfastllm.builtin.store import same_entry
 from dfastllm.errors import CheckpointError
 from dfastllm.models.causal import load_causal
 from dfastllm.models.context import ContextNetwork
@@ -39,7 +40,7 @@ def find_verifier(
     if name == SELF:
         return _itself(model)
     found = _brought_by(model_name) if name is None else resolve_model(name)
-    if context is not None and (found is None or found.directory.resolve() == context.directory):
+    if context is not None and (found is None or same_entry(found.directory, context.directory)):
         _log.info("verifier: the network that reads the context")
         return context.network
     if found is None:
@@ -88,6 +89,11 @@ def check_tokens(name: str, theirs: Mapping[str, int], tokenizer: Tokenizer) -> 
 
 
 def _itself(model: Transformer) -> Transformer[NetworkSpec]:
+    if model.spec.context_model is not None:
+        raise CheckpointError(
+            "verifier 'self' needs a model that reads its context itself; here another network "
+            f"does ({model.spec.context_model}), which verifies where no verifier is named"
+        )
     if not model.spec.shift_logits:
         raise CheckpointError(
             "verifier 'self' needs a model whose output at a position predicts the next one "

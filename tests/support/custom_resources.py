@@ -269,6 +269,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
         },
         "decoding.strategy apd needs a verifier",
     ),
+    "built-in model that verifies itself": (
+        {"model": {"uri": "builtin://smol", "verifier": {"name": "self"}}},
+        "model.verifier.name self needs a model of Dream's layout",
+    ),
     "strategy not allowed": (
         {**TINY, "decoding": {"strategy": "fixed", "allowedStrategies": ["factor"]}},
         "decoding.strategy must be among",

@@ -7,6 +7,8 @@ from benchmarks.quality_partners import Answer
 from benchmarks.quality_suites import SHORT, Question, Suite
 
 QUESTIONS = 4
+CONTENTS = f"{1:012x}"  # the hash of the model that was asked
+CHECKPOINT = f"preview-{2:08x}-{CONTENTS}"
 
 
 def row(suite: Suite, *, right: str, forwards: int, nats: float = 2.0, ended: bool = True) -> Row:
@@ -22,7 +24,7 @@ def row(suite: Suite, *, right: str, forwards: int, nats: float = 2.0, ended: bo
     ]
     answers = [
         Answer(f"{'right' if digit == '1' else 'false'} ``` {suite} {at}", 8, forwards, ended,
-               verifier_passes=forwards, drafted=8, accepted=6)
+               verifier_passes=forwards, drafted=8, accepted=6, context_passes=forwards // 2)
         for at, digit in enumerate(right)
     ]  # fmt: skip
     nll = [(nats, 4)] * QUESTIONS if free else None
@@ -39,8 +41,9 @@ def row(suite: Suite, *, right: str, forwards: int, nats: float = 2.0, ended: bo
     }
 
 
-def quality(model: str, results: dict[str, Any]) -> dict[str, Any]:
+def quality(model: str, checkpoint: str, results: dict[str, Any]) -> dict[str, Any]:
     asked = {"model": model, "dtype": "bfloat16", "rows": 8, "verifier": None}
+    asked["checkpoint"] = checkpoint
     report = {"date": "2026-11-28T10:00:00+00:00", "versions": {"torch": "2.11"}}
     return {**report, "parameters": asked, "results": results}
 
@@ -60,7 +63,7 @@ def smol() -> dict[str, Any]:
     }
     four = {Suite.MANY: row(Suite.MANY, right="1000", forwards=2)}
     results = {"default": plain, "fixed 1": plain, "fixed 4": four, "apd 0.5": drafted}
-    return quality("preview-1", results)
+    return quality("preview-1", CHECKPOINT, results)
 
 
 def base() -> dict[str, Any]:
@@ -68,7 +71,7 @@ def base() -> dict[str, Any]:
         Suite.EVERYDAY: row(Suite.EVERYDAY, right="1111", forwards=8, nats=2.4, ended=False),
         Suite.FACTS: row(Suite.FACTS, right="1101", forwards=8),
     }
-    return quality("causal:builtin:smol-base", {"default": rows})
+    return quality("causal:builtin:smol-base", f"base-{3:012x}", {"default": rows})
 
 
 def reader(base_speed: float) -> dict[str, Any]:
@@ -83,5 +86,6 @@ def reader(base_speed: float) -> dict[str, Any]:
     alone = {"threads": 2, "dtype": "bfloat16", "base alone, cached": base}
     return {
         "hardware": {"cpu": "A CPU"},
+        "parameters": {"model": "builtin:smol", "checkpoint": f"smol-{CONTENTS}"},
         "results": {"server": {"one": one}, "alone": alone},
     }

@@ -1,7 +1,7 @@
 """Everything in one go: `python -m training.smol.all --out DIR`, on all GPUs of the machine.
 
 Data, three training stages, the quality harness on what they made and on the base alone, the
-shipped folder.
+shipped folder. DIR is new or empty: what an earlier run left there is another model's.
 """
 
 import argparse
@@ -13,10 +13,9 @@ from pathlib import Path
 
 import torch
 
-from training.smol.export import SHIPPED
+from training.smol.export import BASE, SHIPPED
 
 RECIPE = ("--rank", "64", "--optimiser", "muon", "--tokens-per-step", "131072")
-BASE = "builtin:smol-base"
 ROWS = 128  # answers side by side
 
 
@@ -75,6 +74,8 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=max(1, torch.cuda.device_count()))
     parser.add_argument("--shipped", type=Path, default=SHIPPED)
     options = parser.parse_args()
+    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+        parser.error(f"--out: {options.out} is used already; name another folder")
     last = train(options.out, options.seed, options.gpus)
     results = measure(last, options.out / "results")
     run("training.smol.export", "--checkpoint", last, "--results", *results,

@@ -124,13 +124,16 @@ def _against(
 
 
 def _clock(found: Measured) -> Iterator[Target]:
-    """One row for each machine that readers were served on."""
-    name = f"APD: wall clock against one token a step, verifier included, {_EVERYDAY}"
+    """One row for each machine that readers were served on: against the faster of the slow ways."""
+    name = "APD: wall clock against {}, verifier included, " + _EVERYDAY
     if not found.speeds:
-        yield Target(name, None, 1.5, 3)
+        yield Target(name.format(READER_ONE), None, 1.5, 3)
     for report in found.speeds:
         one = report["results"]["server"]["one"]
-        slow = one.get(READER_ONE_OF_32) or one[READER_ONE]
+        speeds = {rule: one[rule]["tokens_per_s"] for rule in (READER_ONE, READER_ONE_OF_32)
+                  if one.get(rule, {}).get("tokens_per_s")}  # fmt: skip
+        plain = max(speeds, key=lambda rule: speeds[rule], default=READER_ONE)
         drafted = one.get(READER_APD, {}).get("tokens_per_s")
-        gain = round(drafted / slow["tokens_per_s"], 2) if drafted else None
-        yield Target(f"{name} ({report['hardware']['cpu']})", gain, 1.5, 3, unit="x")
+        gain = round(drafted / speeds[plain], 2) if drafted and speeds else None
+        title = f"{name.format(plain)} ({report['hardware']['cpu']})"
+        yield Target(title, gain, 1.5, 3, unit="x")

@@ -50,6 +50,16 @@ def prepare_base(folder: Path, store: Path | None = None) -> Path:
     return _Made(_origin(folder)).base(store)
 
 
+def model_entry(folder: Path) -> str:
+    """The name of that built-in's entry in a store: the folder's name, and a hash.
+
+    The hash is of all that the checkpoint is made of, the same whatever the folder is called.
+    """
+    files = sorted(path for path in folder.iterdir() if path.name != "MODEL_CARD.md")
+    contents = [f"{path.name} {_digest(path)}" for path in files if path.is_file()]
+    return _entry(folder.name, _origin(folder).sha256, json.dumps(TOKENIZER_CONFIG), *contents)
+
+
 def _origin(folder: Path) -> Base:
     return Base(**_read_config(folder)["base"])
 
@@ -73,10 +83,7 @@ class _Made:
         return kept(_entry(self.origin.package, *parts), self._write_base, store)
 
     def model(self, folder: Path, store: Path | None) -> Path:
-        files = sorted(path for path in folder.iterdir() if path.name != "MODEL_CARD.md")
-        contents = [f"{path.name} {_digest(path)}" for path in files if path.is_file()]
-        name = _entry(folder.name, self.origin.sha256, json.dumps(TOKENIZER_CONFIG), *contents)
-        return kept(name, partial(self._write_model, folder), store)
+        return kept(model_entry(folder), partial(self._write_model, folder), store)
 
     def _write_base(self, directory: Path) -> None:
         write_tokenizer(self._reader, directory)

@@ -22,7 +22,7 @@ Build = Callable[[Path], None]
 """Fills an empty directory. What it links to stands beside it in the same store."""
 
 _log = logging.getLogger(__name__)
-_ENTRY = re.compile(r"(?P<family>.+)-[0-9a-f]{12}")
+_ENTRY = re.compile(r"(?P<family>.+)-(?P<hash>[0-9a-f]{12})")
 _IDLE_S = 24 * 3600.0
 """So long after it was last asked for, nobody is on the way to open an entry's files any more.
 
@@ -55,7 +55,6 @@ def kept(name: str, build: Build, store: Path | None = None) -> Path:
     if store is None and _is_whole(installed_store() / name):
         return installed_store() / name
     store = store or cache_store()
-    # Marked before it is looked at: a sweep that comes in between leaves it alone.
     _mark_used(store / name)
     if not _is_whole(store / name):
         try:
@@ -68,10 +67,28 @@ def kept(name: str, build: Build, store: Path | None = None) -> Path:
     return store / name
 
 
+def same_entry(one: Path, other: Path) -> bool:
+    """Whether both are one entry, in whichever of the two places: its name tells what is in it."""
+    one, other = one.resolve(), other.resolve()
+    if one == other:
+        return True
+    stores = [installed_store()]
+    with suppress(CheckpointError):  # without a home there is but one
+        stores.append(cache_store())
+    ours = {store.resolve() / one.name for store in stores}
+    return _ENTRY.fullmatch(one.name) is not None and {one, other} <= ours
+
+
+def contents_of(name: str) -> str | None:
+    """The hash in an entry's name: the same for the same contents, whatever they are called."""
+    matched = _ENTRY.fullmatch(name)
+    return matched and matched["hash"]
+
+
 def _make(store: Path, name: str, build: Build) -> None:
     store.mkdir(parents=True, exist_ok=True)
     final, unfinished = store / name, store / f".{name}.unfinished"
-    with _locked(store / f".{name}.lock"):
+    with _locked(_lock_of(final)):
         if _is_whole(final):  # another process was faster
             return
         for leftover in (final, unfinished):
@@ -94,7 +111,11 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _mark_used(entry: Path) -> None:
-    with suppress(OSError):  # it is not there yet, or the store is read only
+    """Whoever looks for the entry afterwards finds it for a day, or finds it gone.
+
+    A sweep that is about to remove it holds the lock: it is waited for, or it sees the mark.
+    """
+    with suppress(OSError), _locked(_lock_of(entry)):  # not there yet, or the store is read only
         os.utime(entry)
 
 
@@ -118,10 +139,10 @@ def _sweep(store: Path, name: str) -> None:
 def _remove_idle(entry: Path) -> None:
     """Remove an entry unless somebody makes it or has asked for it lately. Raises OSError."""
     gone = entry.with_name(f".{entry.name}.unfinished")
-    with _locked(entry.with_name(f".{entry.name}.lock")):
+    with _locked(_lock_of(entry)):
+        shutil.rmtree(gone, ignore_errors=True)  # what a killed process left
         if time.time() - entry.stat().st_mtime < _IDLE_S:
             return
-        shutil.rmtree(gone, ignore_errors=True)  # what a killed process left
         entry.rename(gone)  # it goes as a whole: half of one is never found under its name
         shutil.rmtree(gone, ignore_errors=True)
     _log.info("removed %s, which a newer one supersedes", entry)
@@ -136,6 +157,10 @@ def _linked(entry: Path) -> set[str]:
     """Names of the entries beside it that its links point into (`../NAME`, `../NAME/FILE`)."""
     links = [path.readlink().parts for path in entry.iterdir() if path.is_symlink()]
     return {parts[1] for parts in links if len(parts) > 1 and parts[0] == ".."}
+
+
+def _lock_of(entry: Path) -> Path:
+    return entry.with_name(f".{entry.name}.lock")
 
 
 @contextmanager

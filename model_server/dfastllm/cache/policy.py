@@ -77,7 +77,7 @@ class CachePolicy:
         stored and final (never, unless the context is read causally).
         """
         if self.causal_context:
-            return self._after_context(kind, block, kept)
+            return self._after_context(kind, block, fresh, kept)
         if kind is CacheKind.NONE:
             return Feed(0, length, length, refresh=True, store=False)
         if not fresh:
@@ -86,8 +86,14 @@ class CachePolicy:
         end = block[1] if kind is CacheKind.DUAL else length
         return Feed(start, end, length, refresh=False, store=True)
 
-    def _after_context(self, kind: CacheKind, block: tuple[int, int], kept: int) -> Feed:
-        """Context whose K/V are not final yet, then the block; what leads in is fed anyway."""
+    def _after_context(
+        self, kind: CacheKind, block: tuple[int, int], fresh: bool, kept: int
+    ) -> Feed:
+        """Context whose K/V are not final yet, then the block; what leads in is fed anyway.
+
+        Where nothing is left of what leads in, there is nothing to reuse, and only the first
+        forward of a block is a refresh.
+        """
         keeps = kind is not CacheKind.NONE
         lead = max(block[0] - self.lead, 0)
         start = min(kept, lead) if keeps else 0
@@ -95,7 +101,7 @@ class CachePolicy:
             start,
             block[1],
             block[1],
-            refresh=start == 0,
+            refresh=start == 0 and not (keeps and fresh and lead == 0),
             store=keeps or self.context_apart,
             causal_until=lead if self.context_apart else block[0],
         )

@@ -95,7 +95,7 @@ def _as_model(name: str) -> str:
 
 def _report(source: "ModelSource", summary: "ModelSummary") -> Report:
     spec = summary.spec
-    return {
+    report: Report = {
         "model": {
             "name": source.name,
             "family": spec.family,
@@ -136,6 +136,14 @@ def _report(source: "ModelSource", summary: "ModelSummary") -> Report:
         },
         "presets": {name.value: preset.said for name, preset in summary.defaults.presets.items()},
     }
+    if summary.context is not None:
+        reader = summary.context
+        report["context"] = {
+            "parameters": reader.parameters,
+            "stored_bytes": reader.stored_bytes,
+            "context": reader.spec.max_position,
+        }
+    return report
 
 
 def _text(source: "ModelSource", vocab_size: int, mask_id: int) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class DFastLLMEngine:
         spec: ModelSpec = model.spec
         if (spec.context_model is None) is not (context is None):
             raise ValueError("a context network goes with a model that names one, and only with it")
+        if policy is not None and policy.context_apart is (context is None):
+            raise ValueError("a policy has context_apart set where there is a context network")
         shift = int(spec.shift_logits)
         self.spec = spec
         self.config = config
@@ -265,6 +267,9 @@ class DFastLLMEngine:
         kind: StepKind = "mixed" if refreshed else "block"
         if refreshed == len(part.rows):
             kind = "refresh"
+        read = 0 if self.spec.context_model is None else sum(r.feed.n_causal for r in part.rows)
+        if read:
+            self._observer.context_read(read)
         self._observer.step(
             self._clock() - started,
             kind,

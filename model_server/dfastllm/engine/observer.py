@@ -23,8 +23,12 @@ class EngineObserver(Protocol):
         """One forward; tokens are counted over all rows.
 
         `kind` is refresh when every row fed its whole sequence, block when none did;
-        `canvas_tokens` are the answer positions among the fed ones.
+        `canvas_tokens` are the answer positions among the fed ones. What another network reads as
+        context is among both.
         """
+
+    def context_read(self, fed_tokens: int) -> None:
+        """One forward of the network that reads the context; told before the step it is part of."""
 
     def verified(self, seconds: float, forwards: int, fed_tokens: int) -> None:
         """The drafts of one step were judged by the verifier."""
@@ -53,6 +57,8 @@ class Deaf:
         committed: int,
         canvas_tokens: int | None = None,
     ) -> None: ...
+
+    def context_read(self, fed_tokens: int) -> None: ...
 
     def verified(self, seconds: float, forwards: int, fed_tokens: int) -> None: ...
 

@@ -31,6 +31,7 @@ class Sequence:
         self.verification = Verification()  # stays empty where the rule does not verify
         self.forwards = 0
         self.refreshes = 0
+        self.context_passes = 0
         self.last_served = 0  # the engine step that last fed this row
         self._spec = spec
         self._prompt = len(request.prompt)
@@ -118,6 +119,8 @@ class Sequence:
     def count_forward(self, feed: Feed, now_step: int) -> None:
         self.forwards += 1
         self.refreshes += feed.refresh
+        if self._spec.context_model is not None:
+            self.context_passes += feed.n_causal > 0
         self.step += 1
         self.fresh = True
         self.last_served = now_step
@@ -193,6 +196,7 @@ class Sequence:
             verifier_passes=verification.passes,
             drafted=verification.drafted,
             accepted=verification.accepted,
+            context_passes=self.context_passes,
         )
 
     # -- internals ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dfastllm.answers import Answer
+from dfastllm.cache.pool import PAGE_TOKENS
 from dfastllm.core import CacheKind, Chunk, DecodingParams, Delta, Request, StrategyName
 from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.engine.mailbox import Mailbox
@@ -70,7 +71,11 @@ class EngineService:
         if rule.strategy is StrategyName.APD:
             span = rule.lookahead or span
             rule = replace(rule, lookahead=span)
-        length = max(min(2 * span, self._engine.config.max_model_len - 1), 1)
+        config = self._engine.config
+        pages = config.kv_cache_tokens // PAGE_TOKENS * PAGE_TOKENS
+        # A model that keeps nothing needs no page, and may have none.
+        most = min(config.max_model_len, pages or config.max_model_len)
+        length = max(min(2 * span, most - 1), 1)
         return Request(
             f"warm-up-{rule.strategy}",
             prompt=(self._engine.spec.fill_id,),

@@ -12,6 +12,7 @@ from dfastllm.errors import CheckpointError
 from dfastllm.models.causal import load_causal, read_causal_spec
 from dfastllm.models.config_fields import read_json
 from dfastllm.models.context_fields import CONTEXT_MODEL
+from dfastllm.models.source import is_download
 from dfastllm.models.spec import ModelSpec, NetworkSpec
 from dfastllm.models.transformer import Transformer
 
@@ -35,7 +36,8 @@ def context_spec(directory: Path, spec: ModelSpec) -> tuple[Path, NetworkSpec] |
         return None
     folder = directory / spec.context_model
     if not folder.is_dir():
-        raise _error(spec, f"but {folder} is no folder")
+        hint = "; of a hub repository no folders are fetched: serve it from a directory"
+        raise _error(spec, f"but {folder} is no folder{hint if is_download(directory) else ''}")
     try:
         found = read_causal_spec(read_json(folder / "config.json"))
     except CheckpointError as error:

@@ -52,14 +52,22 @@ def builtin_names(*, verifiers: bool = False) -> list[str]:
     return [name for name in names if verifiers or not name.endswith(_VERIFIER)]
 
 
+def is_download(directory: Path) -> bool:
+    """Whether it is what was fetched of a hub repository: the hub's cache names its place so."""
+    return directory.parent.name == "snapshots"
+
+
 def _resolve(name: str, revision: str | None, patterns: tuple[str, ...]) -> tuple[Path, str]:
     if name.startswith(_BUILTIN_PREFIX):
         builtin = name.removeprefix(_BUILTIN_PREFIX).removeprefix("//")
         return prepare_builtin(builtin), builtin
     if name.startswith(("/", ".", "~")):
-        directory = Path(name).expanduser().resolve()
+        given = Path(name).expanduser()
+        directory = given.resolve()
         if not directory.is_dir():
             problem = "is a file" if directory.exists() else "does not exist"
+            if given.is_symlink():
+                problem = f"is a link to {directory}, which {problem}"
             raise CheckpointError(f"{name} {problem}; the directory of a model is needed")
         return directory, directory.name or "model"
     return _download(name, revision, patterns), name

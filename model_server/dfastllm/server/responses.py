@@ -58,6 +58,7 @@ class DiffusionReport(TypedDict):
     strategy: str
     forward_passes: int
     refresh_passes: int
+    context_passes: NotRequired[int]
     tokens_per_forward: float
     verifier_passes: NotRequired[int]
     drafted: NotRequired[int]
@@ -165,6 +166,8 @@ def diffusion_report(job: Job, stats: Sequence[RequestStats]) -> DiffusionReport
     }
     if job.preset is not None:
         report["preset"] = job.preset.value
+    if context_passes := sum(row.context_passes for row in stats):
+        report["context_passes"] = context_passes
     if job.requests[0].decoding.strategy is StrategyName.APD:
         report["verifier_passes"] = sum(row.verifier_passes for row in stats)
         report["drafted"] = sum(row.drafted for row in stats)

@@ -95,11 +95,23 @@ class Model(Struct):
             ),
             ".storageSecretRef",
         ),
+        Rule(
+            "!self.uri.startsWith('builtin://') || !has(self.verifier) || "
+            "!has(self.verifier.name) || self.verifier.name != 'self'",
+            "model.verifier.name self needs a model of Dream's layout that reads its context "
+            "itself, which no built-in one is: leave model.verifier out for the one it brings",
+            lambda model: not (model.built_in and model.verifies_itself),
+            ".verifier.name",
+        ),
     )
 
     @property
     def built_in(self) -> bool:
         return self.uri in BUILTINS
+
+    @property
+    def verifies_itself(self) -> bool:
+        return self.verifier is not None and self.verifier.name is VerifierName.SELF
 
     @property
     def verifier_uri(self) -> str | None:

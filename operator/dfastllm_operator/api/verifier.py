@@ -32,7 +32,8 @@ class Verifier(Struct):
     name: VerifierName | None = Field(
         default=None,
         description="Instead of `uri`: `self` reads the model itself causally (Dream's layout "
-        "only), `none` leaves out the one that a built-in model brings. Left out: `uri` says it.",
+        "only, and no model whose context another network reads), `none` leaves out the one that a "
+        "built-in model brings. Left out: `uri` says it.",
     )
     revision: str | None = Field(
         default=None,

@@ -1,6 +1,6 @@
 """How large a replica of a spec is, with the arithmetic in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dfastllm_operator.api import Spec
 from dfastllm_operator.api.model import Dtype, Model
@@ -120,6 +120,7 @@ def uses_gpu(spec: Spec) -> bool:
 
 def _shape(at: Model | Verifier, hub: HubConfig | None) -> tuple[ModelShape | None, str]:
     said = at.size
+    known = known_shape(at.uri or "")
     if said is not None:
         shape = estimated(
             said.parameter_count,
@@ -129,8 +130,8 @@ def _shape(at: Model | Verifier, hub: HubConfig | None) -> tuple[ModelShape | No
             vocab_size=said.vocab_size,
             dtype=said.dtype.value,
         )
-        return shape, "model.size"
-    known = known_shape(at.uri or "")
+        # What is said is the model's own size: a reader of its context is there all the same.
+        return replace(shape, context=known and known.context), "model.size"
     if known is not None:
         return known, "built-in model" if at.built_in else "table of known models"
     if hub is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import quality
 from benchmarks.quality import COUNTS, Run, arguments, open_partner, suites_of
+from benchmarks.quality_checkpoint import checkpoint_of
 from benchmarks.quality_partners import Answer
 from benchmarks.quality_rules import Rule, rules_of
 from benchmarks.quality_suites import Question, Suite
@@ -62,6 +63,9 @@ class Echo:
         if rule.cache in ("prefix", "dual"):
             raise InvalidRequest("no caches here")
         return [Answer(rule.name, 2, 1, ended=True)] * len(questions)
+
+    def decoding(self, rule: Rule, max_tokens: int) -> dict[str, Any]:
+        return {"max_tokens": max_tokens}
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_stopped(
@@ -118,6 +122,44 @@ def test_a_result_names_its_model_without_the_path_and_knows_another_behind_a_li
     link.symlink_to(tmp_path / "preview-2")
     with pytest.raises(SystemExit, match="another model"):
         quality.main()
+
+
+def test_a_built_in_is_known_by_what_it_is_made_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(quality, "open_partner", lambda options: Echo())
+    made = ["smol-1", "smol-1", "smol-2"]
+    monkeypatch.setattr(quality, "checkpoint_of", lambda model: made.pop(0))
+    flags = ["quality", "--name", "x", "--resume", "--out", str(tmp_path), "--count", "3"]
+    monkeypatch.setattr("sys.argv", [*flags, "--suites", "one", "--model", "builtin:smol"])
+    quality.main()
+    quality.main()
+    assert json.loads((tmp_path / "x.json").read_text())["parameters"]["checkpoint"] == "smol-1"
+    with pytest.raises(SystemExit, match="another checkpoint"):
+        quality.main()
+
+
+def test_a_rule_that_has_become_another_is_not_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(quality, "open_partner", lambda options: Echo())
+    flags = ["quality", "--name", "x", "--resume", "--out", str(tmp_path), "--count", "3"]
+    monkeypatch.setattr("sys.argv", [*flags, "--suites", "one", "--rules", "fixed 4"])
+    quality.main()
+    found = json.loads((tmp_path / "x.json").read_text())["results"]
+    assert found["fixed 4"]["one"]["decoding"] == {"max_tokens": 96}
+    monkeypatch.setattr(Echo, "decoding", lambda *_: {"lookahead": 8})
+    with pytest.raises(SystemExit, match="fixed 4 was something else before"):
+        quality.main()
+
+
+def test_checkpoints_have_the_names_of_their_directories(tmp_path: Path) -> None:
+    (tmp_path / "preview-1").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "preview-1")
+    assert checkpoint_of(str(tmp_path / "link")) == "preview-1"
+    assert checkpoint_of(f"causal:{tmp_path}/link") == "preview-1"
+    assert checkpoint_of("builtin:tiny") == "tiny"
+    assert checkpoint_of("https://somewhere/v1") is None
 
 
 def test_a_base_that_answers_judges_too_and_is_there_once(

@@ -38,6 +38,13 @@ def test_what_a_verifier_did_is_told_apart_from_the_forwards() -> None:
     assert (row["tokens_per_forward"], row["verifier_passes"], row["accepted"]) == (4, 1.5, 0.5)
 
 
+def test_passes_of_a_context_network_are_told_apart_too() -> None:
+    answers = [Answer("yes", 8, 4, ended=True, context_passes=passes) for passes in (1, 2)]
+    row = measure([question()] * 2, answers, 1.0)
+    assert (row["tokens_per_forward"], row["context_passes"]) == (2, 0.375)
+    assert "context_passes" not in measure([question()], [Answer("", 1, 1, ended=True)], 1.0)
+
+
 def test_questions_without_a_judge_have_a_likelihood_and_no_score() -> None:
     answers = [Answer("a", 2, 1, ended=True), Answer("b", 2, 1, ended=False)]
     row = measure([question(SHORT, None)] * 2, answers, 1.0, [(3.0, 2), (1.0, 2)])

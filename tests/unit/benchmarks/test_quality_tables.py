@@ -41,6 +41,13 @@ def test_every_suite_has_a_table_of_every_rule_that_answered_it() -> None:
     assert "facts" not in text
 
 
+def test_what_other_networks_read_stands_side_by_side() -> None:
+    figures = row(tokens_per_forward=2.0, verifier_passes=1.0, context_passes=0.25)
+    text = tables({"x": {"one": figures}})
+    assert "| verifier passes/forward | context passes/forward |" in text
+    assert text.rstrip().endswith("| 1.0 (0.0 to 2.0) | 0.25 (-0.75 to 1.25) |")
+
+
 def test_the_frontier_is_what_no_rule_beats_both_ways() -> None:
     rows = {
         name: row(score=score, tokens_per_forward=tokens)

@@ -96,6 +96,16 @@ def test_a_verifier_has_counts_and_memory_of_its_own(board: Board) -> None:
     assert board("dfastllm_verifier_forwards_total") == 2
 
 
+def test_the_network_that_reads_the_context_has_counts_of_its_own(board: Board) -> None:
+    board.engine.context_read(30)
+    board.engine.context_read(8)
+    assert board("dfastllm_context_forwards_total") == 2
+    assert board("dfastllm_context_fed_tokens_total") == 38
+    board.engine.counting = False
+    board.engine.context_read(30)
+    assert board("dfastllm_context_forwards_total") == 2
+
+
 def test_times_have_the_names_of_vllm_beside_ours(board: Board) -> None:
     board.http.latency(2.0, 0.5)
     board.http.inter_chunk(0.125)

@@ -23,6 +23,14 @@ APD = DecodingParams(StrategyName.APD, lookahead=8)
 PROMPTS = ["abc the", "a"]
 
 
+def swap_ids(directory: Path) -> None:
+    path = directory / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    vocab = tokenizer["model"]["vocab"]
+    vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
+    path.write_text(json.dumps(tokenizer))
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[str, Path]:
     """A drafter and a verifier that share a tokenizer."""
@@ -64,6 +72,33 @@ def test_the_network_that_reads_the_context_verifies_unless_told(
     assert not LLM(str(folder), verifier="none").engine.verifies
 
 
+def test_it_has_no_part_of_the_k_v_budget_of_its_own(tmp_path: Path) -> None:
+    folder = two_network_checkpoint(tmp_path)
+    write(folder, pieces())
+    llms = [LLM(str(folder), verifier=v, max_running_requests=100_000) for v in (None, "none")]
+    shared, alone = (llm.engine for llm in llms)
+    assert shared.verifies
+    assert shared.config.kv_cache_tokens == alone.config.kv_cache_tokens
+    assert shared.config.kv_cache_tokens < 100_000 * shared.config.max_model_len  # the budget's
+
+
+def test_a_model_that_leaves_its_context_to_another_cannot_verify_itself(tmp_path: Path) -> None:
+    folder = two_network_checkpoint(tmp_path)
+    write(folder, pieces())
+    with pytest.raises(CheckpointError, match="'self' needs a model that reads its context itself"):
+        LLM(str(folder), verifier="self")
+
+
+def test_a_context_network_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    folder = two_network_checkpoint(tmp_path)
+    write(folder, pieces())
+    write(folder / CONTEXT, pieces())
+    assert LLM(str(folder)).engine.verifies
+    swap_ids(folder / CONTEXT)
+    with pytest.raises(CheckpointError, match=r"context network context has other ids for 2"):
+        LLM(str(folder))
+
+
 def test_a_verifier_of_another_tokenizer_is_refused_at_the_start(pair: tuple[str, Path]) -> None:
     write(pair[1], pieces())
     with pytest.raises(CheckpointError, match="the model's own tokenizer"):
@@ -71,11 +106,7 @@ def test_a_verifier_of_another_tokenizer_is_refused_at_the_start(pair: tuple[str
 
 
 def test_ids_that_differ_are_shown(pair: tuple[str, Path]) -> None:
-    path = pair[1] / "tokenizer.json"
-    tokenizer = json.loads(path.read_text())
-    vocab = tokenizer["model"]["vocab"]
-    vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
-    path.write_text(json.dumps(tokenizer))
+    swap_ids(pair[1])
     with pytest.raises(
         CheckpointError, match=r"other ids for 2 of the model's tokens \('a', 'b'\)"
     ):

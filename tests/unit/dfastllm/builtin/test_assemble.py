@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import LlamaForCausalLM
 from dfastllm import LLM
 from dfastllm.builtin import difference
 from dfastllm.builtin.assemble import prepare_base, prepare_model
+from dfastllm.builtin.store import installed_store
 from dfastllm.cache.policy import Feed
 from dfastllm.core import CacheKind, StrategyName
 from dfastllm.errors import CheckpointError
@@ -152,7 +154,7 @@ def test_the_base_reads_the_context_and_verifies_and_is_loaded_once(
     model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
     caplog.set_level("INFO")
     llm = LLM("builtin:smol", dtype="float32")
-    assert "verifier smol-verifier: the network that reads the context" in caplog.text
+    assert "verifier: the network that reads the context" in caplog.text
     assert llm.engine.config.max_model_len == 256  # the base's, where the model has 2,048
     assert llm.engine.verifier_page_bytes == 0
     apd = replace(llm.decoding(), strategy=StrategyName.APD, cache=CacheKind.NONE, lookahead=8)
@@ -162,6 +164,23 @@ def test_the_base_reads_the_context_and_verifies_and_is_loaded_once(
     assert other.engine.verifier_page_bytes == other.engine.kv_page_bytes
     apart = other.generate(["ant", "sat"], max_tokens=24, decoding=apd, ignore_eos=True)
     assert [answer.token_ids for answer in shared] == [answer.token_ids for answer in apart]
+
+
+@pytest.mark.parametrize("named", [None, "builtin:smol-base"])
+def test_it_is_loaded_once_though_the_base_lies_in_the_other_store_too(
+    small: SmallBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    """The installation has the base, and a model that has been replaced since."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
+    folder = model_folder(tmp_path / "builtin" / "smol", small.origin, changes())
+    prepare_model(folder, installed_store())
+    shutil.rmtree(folder)
+    folder = model_folder(tmp_path / "builtin" / "smol", small.origin, changes(embedding=True))
+    made, base = prepare_model(folder), prepare_base(folder)
+    assert (made / "context").resolve() != base == installed_store() / base.name
+    llm = LLM("builtin:smol", dtype="float32", verifier=named)
+    assert llm.engine.verifies
+    assert llm.engine.verifier_page_bytes == 0
 
 
 def test_a_store_may_be_moved_as_a_whole(small: SmallBase, tmp_path: Path) -> None:

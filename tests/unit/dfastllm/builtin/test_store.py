@@ -6,7 +6,10 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -188,6 +191,32 @@ def test_one_that_was_asked_for_lately_stays_until_it_was_not(tmp_path: Path) ->
     os.utime(tmp_path / old, (idle, idle))
     kept(new, fail, tmp_path)
     assert names(tmp_path) == {new}
+
+
+@pytest.mark.parametrize("moment", ["leftovers", "rename"])
+def test_one_that_is_asked_for_while_it_is_removed_is_there_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    old = entry(tmp_path, "smol", 1, days=9)
+    asked = Thread(target=kept, args=(old, write, tmp_path))
+
+    def and_ask(real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(path: object, *args: Any, **options: Any) -> Any:
+            if old in str(path) and asked.ident is None:
+                asked.start()
+                asked.join(0.2)  # it is done, or waits for us
+            return real(path, *args, **options)
+
+        return called
+
+    if moment == "rename":
+        monkeypatch.setattr(store.Path, "rename", and_ask(store.Path.rename))
+    else:
+        monkeypatch.setattr(store.shutil, "rmtree", and_ask(store.shutil.rmtree))
+    kept(f"smol-{2:012x}", write, tmp_path)
+    assert asked.ident is not None
+    asked.join()
+    assert (tmp_path / old / "file").read_text() == "whole"
 
 
 def test_what_is_open_outlives_its_entry(tmp_path: Path) -> None:

@@ -68,6 +68,24 @@ def test_a_context_may_be_empty(first: int, lead: int) -> None:
     assert (block.start, block.end, block.n_causal) == (lead, first + 8, 0)
 
 
+@pytest.mark.parametrize("policy", [CAUSAL_CONTEXT, CONTEXT_APART])
+def test_where_nothing_could_be_reused_only_the_first_forward_is_a_refresh(
+    policy: CachePolicy,
+) -> None:
+    """One token of prompt leads into the first block, and is fed with it every time."""
+    first, later, plain = (
+        policy.plan(kind, (1, 9), 60, fresh=fresh, kept=0)
+        for kind, fresh in (
+            (CacheKind.DUAL, False),
+            (CacheKind.DUAL, True),
+            (CacheKind.NONE, True),
+        )
+    )
+    assert (first.start, later.start, plain.start) == (0, 0, 0)
+    assert (first.refresh, later.refresh, plain.refresh) == (True, False, True)
+    assert policy.plan(CacheKind.DUAL, (9, 17), 60, fresh=True, kept=0).refresh
+
+
 @pytest.mark.parametrize("kind", KEPT_KINDS)
 def test_a_context_that_sees_everything_is_refreshed_with_each_block(kind: CacheKind) -> None:
     policy = CachePolicy(lead=1)

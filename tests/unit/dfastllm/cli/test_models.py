@@ -12,6 +12,7 @@ from support.causal_context import two_network_checkpoint
 from support.checkpoints import random_checkpoint
 from support.reference import VECTORS
 from support.small_base import model_folder
+from support.two_networks import load_pair
 
 
 def models(*args: str) -> Result:
@@ -75,9 +76,13 @@ def test_a_checkpoint_is_described_from_its_headers(family: str):
 
 def test_the_network_that_reads_the_context_is_looked_at_too(tmp_path: Path):
     model = two_network_checkpoint(tmp_path)
-    assert json.loads(models("inspect", str(model), "--json").stdout)["shape"]["context_model"] == (
-        "context"
-    )
+    report = json.loads(models("inspect", str(model), "--json").stdout)
+    assert report["shape"]["context_model"] == "context"
+    loaded = [sum(p.numel() for p in network.parameters()) for network in load_pair(model)]
+    assert report["model"]["parameters"] == sum(loaded)
+    assert report["model"]["stored_bytes"] == {"F32": 4 * sum(loaded)}
+    assert report["context"]["parameters"] == loaded[1]
+    assert report["context"]["stored_bytes"] == {"F32": 4 * loaded[1]}
     (model / "context" / "model.safetensors").unlink()
     failed = models("inspect", str(model))
     assert failed.exit_code == 1

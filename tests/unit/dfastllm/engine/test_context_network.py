@@ -5,21 +5,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
+from dfastllm.cache.policy import CachePolicy
 from dfastllm.core import CacheKind, DecodingParams, SamplingParams, StrategyName
 from dfastllm.engine.config import EngineConfig
 from dfastllm.engine.engine import DFastLLMEngine
 from dfastllm.engine.observer import Deaf
 from dfastllm.engine.runner import Forwarded, PlannedRow
+from dfastllm.engine.service import EngineService
 from dfastllm.errors import InvalidRequest, PromptTooLong
 from dfastllm.models.batch import ForwardBatch, pack
+from dfastllm.tokenizer import Tokenizer
 from support.apd_reference import random_verifier
 from support.causal_context import DensePair
+from support.fake_model import Letters
 from support.reference import drain, run
 from support.two_networks import (
     APD,
@@ -133,7 +137,7 @@ def test_the_context_is_what_the_other_network_makes_of_it(dream_pair: Pair) -> 
 class Memory(Deaf):
     """The K/V pages that an engine told of, and the positions that it fed."""
 
-    used = total = fed = 0
+    used = total = fed = context = 0
     verifier: tuple[int, int] | None = None
 
     def set_kv(self, used: int, total: int) -> None:
@@ -147,6 +151,9 @@ class Memory(Deaf):
     ) -> None:
         self.fed += fed_tokens
 
+    def context_read(self, fed_tokens: int) -> None:
+        self.context += fed_tokens
+
 
 def test_both_live_in_one_memory_and_every_row_has_pages(dream_pair: Pair) -> None:
     memory = Memory()
@@ -158,6 +165,7 @@ def test_both_live_in_one_memory_and_every_row_has_pages(dream_pair: Pair) -> No
     assert (memory.used, memory.total, memory.verifier) == (2, 3, None)
     assert engine.load == (2, 2)  # the third needs two pages
     assert memory.fed == (1 + 20) + (7 + 8)  # the context's positions too
+    assert memory.context == 6
     drain(engine, "0123")
     assert memory.used == 0
     with pytest.raises(PromptTooLong, match="need 101 tokens, the K/V cache holds 96"):
@@ -220,6 +228,36 @@ def test_model_and_context_network_come_together_or_not_at_all(dream_pair: Pair)
     object.__setattr__(alone.spec, "context_model", None)
     with pytest.raises(ValueError, match="context network"):
         DFastLLMEngine(alone, config, context=context)
+
+
+def test_a_policy_goes_with_the_networks_there_are(dream_pair: Pair) -> None:
+    model, context = dream_pair
+    config = EngineConfig(max_model_len=64)
+    with pytest.raises(ValueError, match="context_apart"):
+        DFastLLMEngine(model, config, context=context, policy=CachePolicy(1, causal_context=True))
+    alone = copy.deepcopy(model)
+    object.__setattr__(alone.spec, "context_model", None)
+    with pytest.raises(ValueError, match="context_apart"):
+        DFastLLMEngine(alone, config, policy=CachePolicy(1, True, context_apart=True))
+
+
+@pytest.mark.parametrize(("i", "refreshes"), [(0, 1), (1, 1)])
+def test_a_refresh_is_a_forward_that_had_something_to_reuse_or_the_first(
+    dream_pair: Pair, i: int, refreshes: int
+) -> None:
+    """Of a prompt of one token too, which leads into the first block whole."""
+    rule = DecodingParams(StrategyName.FIXED, 8, cache=CacheKind.PREFIX)
+    outcome = run(engine_of(dream_pair), [ask("r", i, rule, max_tokens=8)])["r"]
+    assert outcome.last.stats is not None
+    assert outcome.last.stats.refresh_passes == refreshes
+
+
+@pytest.mark.parametrize("rule", [DecodingParams(StrategyName.THRESHOLD, 32), APD])
+def test_a_warm_up_fits_the_smallest_memory(dream_pair: Pair, rule: DecodingParams) -> None:
+    for tokens in (32, 64, 95):
+        engine = engine_of(dream_pair, kv_cache_tokens=tokens)
+        EngineService(engine, cast(Tokenizer, Letters())).warm_up(rule)
+        assert not engine.has_work
 
 
 def test_neither_infilling_nor_an_empty_prompt_is_possible(dream_pair: Pair) -> None:

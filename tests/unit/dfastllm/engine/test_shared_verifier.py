@@ -101,13 +101,39 @@ def test_an_iteration_is_one_forward_of_each(
     assert accepted == {1} if r == 0 else len(accepted) > 1
 
 
+def test_without_a_shift_nothing_leads_in_and_a_whole_drafts_last_token_is_read_apart(
+    llada_pair: Pair,
+) -> None:
+    """No verification feeds the last token of a draft; it is context once all of it stands."""
+    request = ask("r", 2, replace(APD, r=0.97, lookahead=8), max_tokens=24)
+    engine, whole = engine_of(llada_pair), []
+    read = len(prompt(2))  # where the next draft begins
+    with forwards_of(llada_pair) as seen:
+        engine.add([request])
+        unread = [("context", 0, read)]
+        while engine.has_work:
+            seen[:] = []
+            engine.step()
+            drafted = min(len(prompt(2)) + 24 - read, 8)
+            judged = [("verify", read, drafted - 1)] if drafted > 1 else []
+            assert seen == [*unread, ("denoise", read, drafted), *judged]
+            if engine.has_work:
+                accepted = engine._scheduler.running[0].block_bounds[0] - read
+                read += accepted
+                whole.append(accepted == drafted)
+                unread = [("context", read - 1, 1)] if whole[-1] else []
+    assert set(whole) == {True, False}
+
+
 @pytest.mark.parametrize(("r", "lookahead"), [(1.0, 4), (0.5, 1)])
 def test_where_nothing_was_verified_the_context_network_reads_what_is_new(
     dream_pair: Pair, r: float, lookahead: int
 ) -> None:
     request = ask("r", 1, replace(APD, r=r, lookahead=lookahead), max_tokens=3 * lookahead)
     with forwards_of(dream_pair) as seen:
-        run(engine_of(dream_pair), [request])
+        stats = run(engine_of(dream_pair), [request])["r"].last.stats
+    assert stats is not None
+    assert (stats.context_passes, stats.verifier_passes) == (3, 0)
     lead = len(prompt(1)) - 1
     assert seen == [
         ("context", 0, lead),
@@ -117,6 +143,16 @@ def test_where_nothing_was_verified_the_context_network_reads_what_is_new(
         ("context", lead + lookahead, lookahead),
         ("denoise", lead + 2 * lookahead, lookahead + 1),
     ]
+
+
+@pytest.mark.parametrize("kind", CacheKind)
+def test_without_a_shift_a_block_is_fed_alone(llada_pair: Pair, kind: CacheKind) -> None:
+    decoding = DecodingParams(StrategyName.FIXED, 8, steps=2, cache=kind)
+    first, second = len(prompt(1)), len(prompt(1)) + 8
+    with forwards_of(llada_pair) as seen:
+        run(engine_of(llada_pair), [ask("r", 1, decoding, max_tokens=16)])
+    unread = ("context", 0, second) if kind is CacheKind.NONE else ("context", first, 8)
+    assert seen == [("context", 0, first), ("denoise", first, 8), unread, ("denoise", second, 8)]
 
 
 @pytest.mark.parametrize("kind", CacheKind)
@@ -135,4 +171,5 @@ def test_a_block_is_fed_with_what_leads_in_and_its_context_once_if_kept(
     else:
         assert seen == [("context", 0, lead), first, first, ("context", lead, 8), second, second]
     assert stats is not None
-    assert stats.forward_passes == 4  # the context's are not counted
+    contexts = sum(purpose == "context" for purpose, _, _ in seen)
+    assert (stats.forward_passes, stats.context_passes) == (4, contexts)  # each counted apart

@@ -78,7 +78,16 @@ def test_one_that_does_not_fit_is_refused_by_field_and_value(
 
 def test_a_folder_that_is_not_there_is_named(folder: Path) -> None:
     shutil.rmtree(folder / CONTEXT)
-    with pytest.raises(CheckpointError, match=r"context_model is 'context', but .* is no folder"):
+    with pytest.raises(CheckpointError, match=r"context_model is 'context', but .* is no folder$"):
+        load_context(folder, load_model(folder, device=CPU))
+
+
+def test_a_hub_repository_has_no_folders_and_that_is_said(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--someone--two" / "snapshots" / "0123abc"
+    snapshot.mkdir(parents=True)
+    folder = two_network_checkpoint(snapshot)
+    shutil.rmtree(folder / CONTEXT)
+    with pytest.raises(CheckpointError, match=r"no folders are fetched: serve it from a directory"):
         load_context(folder, load_model(folder, device=CPU))
 
 

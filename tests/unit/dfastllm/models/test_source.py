@@ -76,6 +76,12 @@ def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
         resolve_model(str(tmp_path / "file"))
 
 
+def test_a_link_to_a_directory_that_is_gone_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(CheckpointError, match=r"link is a link to .*gone, which does not exist"):
+        resolve_model(str(tmp_path / "link"))
+
+
 def test_a_hub_name_is_served_from_the_cache_when_offline(offline_cache: Path) -> None:
     snapshot = write_cached_repository(offline_cache, "org/name")
     found = resolve_model("org/name")

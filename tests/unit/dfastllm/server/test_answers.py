@@ -1,5 +1,6 @@
 """Whole answers: shapes, usage, confidences, token ids, and the record left for the log."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dfastllm import __version__
-from dfastllm.core import FinishReason, TokenLogprob
+from dfastllm.core import FinishReason, Request, RequestStats, TokenLogprob
 from dfastllm.server.context import Caller
 from dfastllm.server.record import RequestRecord, record_of
+from dfastllm.server.responses import diffusion_report
+from dfastllm.server.translate import Job
 from support.scripted import (
     BOS,
     EOS,
@@ -64,6 +67,13 @@ def test_a_chat_completion() -> None:
             "compute_s": 0.5,
         },
     }
+
+
+def test_forwards_of_a_network_that_reads_the_context_are_reported_where_there_were_any() -> None:
+    job = Job("cmpl-1", "tiny", (Request("r", (1,), 4),) * 2, ("", ""), 1)
+    stats = RequestStats(1, 4, 4, 1, 0.0, 0.0, context_passes=2)
+    assert diffusion_report(job, [stats, stats])["context_passes"] == 4
+    assert "context_passes" not in diffusion_report(job, [replace(stats, context_passes=0)])
 
 
 def test_a_completion() -> None:

@@ -143,6 +143,14 @@ def test_a_verifier_that_reads_the_context_is_there_anyway_and_shares_its_cache(
     assert sized(model=named) == brought
 
 
+def test_a_size_that_is_said_is_the_models_alone_and_its_reader_is_there_all_the_same() -> None:
+    said: Json = {"uri": "builtin://smol", "size": {"parameters": 134_515_008}}
+    brought, without = sized(model=said), sized(model={**said, "verifier": {"name": "none"}})
+    assert brought.weights == without.weights == 2 * 134_515_008 * 4
+    assert brought.kv_cache == without.kv_cache
+    assert "verifier and reader of the context 134.52M" in brought.explanation
+
+
 def test_a_built_in_model_is_counted_with_the_verifier_it_brings() -> None:
     uri = "builtin://tiny"
     brought, without = (

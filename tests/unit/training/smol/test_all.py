@@ -45,6 +45,17 @@ def test_what_is_measured_and_shipped_is_the_last_stage(
     assert export[at + 1 : at + 3] == raw
 
 
+def test_a_folder_that_was_used_is_refused_before_the_training(
+    commands: list[Command], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.clear()
+    (tmp_path / "stage1").mkdir()
+    with pytest.raises(SystemExit):
+        everything.main()
+    assert commands == []
+    assert f"{tmp_path} is used already" in capsys.readouterr().err
+
+
 def test_several_gpus_share_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Command] = []
     monkeypatch.setattr(everything.subprocess, "run", lambda c, check: found.append(c))

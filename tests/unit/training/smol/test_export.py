@@ -1,7 +1,9 @@
 """A checkpoint of the training becomes a model that can be served, or what ships."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dfastllm.builtin import difference
-from dfastllm.builtin.assemble import prepare_base
+from dfastllm.builtin.assemble import model_entry, prepare_base
+from dfastllm.builtin.store import contents_of
 from support import raw_results
 from support.small_base import HIDDEN, LAYERS, SmallBase, model_folder, small_base
 from training.smol import drafter, export
@@ -62,10 +65,87 @@ def test_a_preview_follows_the_training(small: SmallBase, tmp_path: Path) -> Non
     assert (tmp_path / "a" / "link").resolve() == made[2]
 
 
+def test_a_preview_makes_room_for_the_next_of_its_own_link_alone(
+    small: SmallBase, tmp_path: Path
+) -> None:
+    shipped = model_folder(tmp_path / "smol", small.origin, {})
+    made = {}
+    for seed, link in ((1, "a"), (2, "b")):
+        checkpoint(tmp_path / "run", seed=seed)
+        made[link] = export.preview(tmp_path / "run", tmp_path / link, shipped=shipped)
+        os.utime(made[link], (0, 0))  # served by its link, which marks nothing
+    assert made["a"].is_dir()
+    checkpoint(tmp_path / "run", seed=3)
+    export.preview(tmp_path / "run", tmp_path / "b", shipped=shipped)
+    assert (tmp_path / "a" / "config.json").exists()
+    assert not made["b"].exists()
+
+
+def test_a_preview_has_the_hash_of_what_will_ship(small: SmallBase, tmp_path: Path) -> None:
+    shipped = model_folder(tmp_path / "smol", small.origin, {})
+    checkpoint(tmp_path / "run", seed=1)
+    made = export.preview(tmp_path / "run", tmp_path / "link", shipped=shipped)
+    found = export.contents(tmp_path / "run", shipped=shipped)
+    assert contents_of(made.name) == found
+    for file in (tmp_path / "smol").glob("difference-*"):
+        file.unlink()
+    export.export(tmp_path / "run", [], [], shipped, shipped=shipped)
+    assert contents_of(model_entry(shipped)) == found
+
+
 def test_a_preview_takes_no_folders_place(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(SystemExit, match="is no link"):
         export.preview(tmp_path / "run", tmp_path / "runs")
+
+
+def results_of_the_run(folder: Path, **changes: Any) -> Path:
+    """Raw results of the checkpoint in `run`, or with other parameters."""
+    body, path = raw_results.smol(), folder / "smol.json"
+    body["parameters"]["checkpoint"] = f"preview-{export.contents(folder / 'run')}"
+    body["parameters"] |= changes
+    path.write_text(json.dumps(body))
+    return path
+
+
+@pytest.mark.parametrize("other", [raw_results.CHECKPOINT, "folder", None])
+@pytest.mark.parametrize("speeds", [False, True])
+def test_results_of_another_model_are_not_shipped(
+    tmp_path: Path, other: str | None, speeds: bool
+) -> None:
+    checkpoint(tmp_path / "run", seed=1)
+    files = ([], [results_of_the_run(tmp_path, checkpoint=other)])
+    with pytest.raises(SystemExit, match="are not of this model"):
+        export.export(tmp_path / "run", files[not speeds], files[speeds], tmp_path / "shipped")
+    assert not (tmp_path / "shipped").exists()
+
+
+def test_results_of_the_base_alone_are_of_the_base(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "run", seed=1)
+    raw = [results_of_the_run(tmp_path), tmp_path / "base.json"]
+    raw[1].write_text(json.dumps(raw_results.base()))
+    export.export(tmp_path / "run", raw, [], tmp_path / "shipped")
+    raw[1].write_text(json.dumps(raw_results.base()).replace("builtin:smol-base", "another"))
+    with pytest.raises(SystemExit, match="results of causal:another"):
+        export.export(tmp_path / "run", raw, [], tmp_path / "shipped")
+
+
+def test_speeds_are_those_of_this_model_where_none_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint(tmp_path / "run", seed=1)
+    monkeypatch.setattr(export, "RESULTS", tmp_path)
+    for name, contents in (("old", "f" * 12), ("new", export.contents(tmp_path / "run"))):
+        body = raw_results.reader(50) | {"hardware": {"cpu": f"the {name} CPU"}}
+        body["parameters"]["checkpoint"] = f"smol-{contents}"
+        (tmp_path / f"reader-{name}.json").write_text(json.dumps(body))
+    flags = ["--checkpoint", str(tmp_path / "run"), "--out", str(tmp_path / "shipped")]
+    flags += ["--results", str(results_of_the_run(tmp_path))]
+    monkeypatch.setattr("sys.argv", ["export", *flags])
+    export.main()
+    card = (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
+    assert "the new CPU" in card
+    assert "the old CPU" not in card
 
 
 def test_what_is_exported_is_the_checkpoint_with_its_card(tmp_path: Path) -> None:
@@ -73,8 +153,7 @@ def test_what_is_exported_is_the_checkpoint_with_its_card(tmp_path: Path) -> Non
     shipped = tmp_path / "shipped"
     shipped.mkdir()
     (shipped / "difference-7.safetensors").write_text("an older one")
-    raw = tmp_path / "smol.json"
-    raw.write_text(json.dumps(raw_results.smol()))
+    raw = results_of_the_run(tmp_path)
     export.export(tmp_path / "run", [raw], [], shipped)
     assert drafter.read(shipped).keys() == changed.keys()
     card = (shipped / "MODEL_CARD.md").read_text()

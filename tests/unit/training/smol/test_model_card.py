@@ -83,6 +83,33 @@ def test_targets_are_judged_by_floor_and_stretch(found: Measured) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("speed_of_32", "named", "gain"),
+    [
+        (20, "one token a step, blocks of 32", 2.0),
+        (10, "one token a step", 2.5),
+        (None, "one token a step", 2.5),
+    ],
+)
+def test_the_clock_runs_against_the_faster_way_of_one_token_a_step(
+    found: Measured, speed_of_32: float | None, named: str, gain: float
+) -> None:
+    one = found.speeds[0]["results"]["server"]["one"]
+    one["one token a step, blocks of 32"] = {"tokens_per_s": speed_of_32}
+    clock = targets.targets(found)[-1]
+    assert clock.name.startswith(f"APD: wall clock against {named}, verifier included")
+    assert clock.measured == gain
+
+
+def test_passes_of_the_context_network_stand_beside_the_verifiers(found: Measured) -> None:
+    text = card(found)
+    everyday = text[text.index("**everyday** (4 questions)") :]
+    head, _, *rows = everyday[everyday.index("| rule |") :].splitlines()
+    at = head.split(" | ").index("context passes/forward")
+    assert head.split(" | ")[at - 1] == "verifier passes/forward"
+    assert rows[0].split(" | ")[at] == "0.5 (0.5 to 0.5)"
+
+
 def test_what_was_missed_is_said_in_words(found: Measured) -> None:
     text = card(found)
     assert (
@@ -146,3 +173,23 @@ def test_the_first_of_several_files_with_a_row_gives_it(tmp_path: Path) -> None:
     merged = measured.read(files).rules
     assert merged["apd 0.5"]["one"]["score"] == 1
     assert "many" in merged["fixed 4"]
+
+
+def test_files_of_different_models_are_not_merged(tmp_path: Path) -> None:
+    first, second = raw_results.smol(), raw_results.smol()
+    second["parameters"]["checkpoint"] = f"preview-{9:012x}"
+    files = [write(tmp_path, "1.json", first), write(tmp_path, "2.json", second)]
+    with pytest.raises(measured.Mixed, match=rf"2.json is of preview-{9:012x}"):
+        measured.read(files)
+
+
+def test_a_rule_that_meant_something_else_is_not_merged(tmp_path: Path) -> None:
+    files = []
+    for lookahead, steps in ((8, 12), (8, 24), (16, 12)):
+        body = raw_results.smol()
+        decoding = {"strategy": "apd", "lookahead": lookahead, "steps": steps}
+        body["results"]["apd 0.5"]["one"]["decoding"] = decoding
+        files.append(write(tmp_path, f"{lookahead}-{steps}.json", body))
+    measured.read(files[:2])
+    with pytest.raises(measured.Mixed, match=r"16-12.json: apd 0.5 is .*'lookahead': 16"):
+        measured.read(files)
