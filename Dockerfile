@@ -1,11 +1,12 @@
 # The model server:  docker build --target server -t dfastllm-server:0.1.0 .
 # The operator:      docker build --target operator -t dfastllm-operator:0.1.0 .
 #
-# The server's image is for CUDA and runs on a CPU too. A quarter of its size, for CPUs only: give
-# TORCH_REQUIREMENT (for example torch==2.15.0+cpu) and TORCH_INDEX_URL (PyTorch's CPU index).
+# The server's image is for CUDA and runs on a CPU too. For CPUs only, with little more than a third
+# of its size: give VARIANT=cpu. Smaller still where PyTorch's index is reachable: TORCH_REQUIREMENT
+# (for example torch==2.15.0+cpu) and TORCH_INDEX_URL instead.
 # Behind a package mirror: give PIP_INDEX_URL and UV_DEFAULT_INDEX (no stage that is shipped sees
 # them), and a BASE_IMAGE that trusts the mirror's certificate. BASE_IMAGE needs Python 3.11 to 3.13
-# with its venv module, as python3 on the path, and nothing more.
+# with its venv module, as python3 on the path, and the C++ runtime (libstdc++).
 #
 # Every package is pinned by hash, tools of the build included. The one exception is a torch that
 # TORCH_REQUIREMENT names.
@@ -29,6 +30,7 @@ ENV UV_LINK_MODE=copy \
 # because tools that copy layers may change the times of files, and compiled ones are bound to them.
 FROM uv AS packages
 ARG UV_DEFAULT_INDEX
+ARG VARIANT=cuda
 ARG TORCH_REQUIREMENT
 ARG TORCH_INDEX_URL
 ENV PYC_INVALIDATION_MODE=UNCHECKED_HASH \
@@ -38,15 +40,38 @@ COPY requirements/server.txt /build/requirements/
 RUN set -eu; \
     cd /build/requirements; \
     uv venv --python "$(command -v python3)" "$VIRTUAL_ENV"; \
-    if [ -z "${TORCH_REQUIREMENT:-}" ]; then \
-      cp server.txt hashed.txt; \
-    else \
+    if [ -n "${TORCH_REQUIREMENT:-}" ]; then \
       awk '/^[a-z]/ { keep = !/^(torch==|triton==|cuda-|nvidia-)/ } keep' server.txt > hashed.txt; \
       uv pip install --no-deps ${TORCH_INDEX_URL:+--default-index "$TORCH_INDEX_URL"} \
         "$TORCH_REQUIREMENT"; \
+    elif [ "$VARIANT" = cpu ]; then \
+      awk '/^[a-z]/ { keep = /^nvidia-(cuda-runtime|nvshmem)/ || !/^(triton==|cuda-|nvidia-)/ } \
+        keep' server.txt > hashed.txt; \
+    else \
+      cp server.txt hashed.txt; \
     fi; \
     uv pip install --no-deps --require-hashes -r hashed.txt; \
-    uv pip check
+    [ "$VARIANT" = cpu ] || uv pip check
+
+# Nobody compiles against torch here, or runs the tests of packages.
+#
+# On a CPU torch from PyPI calls nothing of NVIDIA's but the runtime, which says that there is no
+# device. It needs the names of the other libraries all the same, 3 GB of them: these names lead to
+# a library that is loaded anyway, and the .pth has functions looked up when they are called, which
+# they never are.
+RUN set -eu; \
+    cd "$VIRTUAL_ENV"/lib/python3.*/site-packages; \
+    rm -rf torch/include torch/bin/protoc*; \
+    find . -type d -name tests -prune -exec rm -r {} +; \
+    if [ "$VARIANT" = cpu ] && [ -z "${TORCH_REQUIREMENT:-}" ]; then \
+      mv nvidia/*/lib/libcudart.so.* nvidia/nvshmem/lib/libnvshmem_host.so.* torch/lib/; \
+      uv pip freeze | sed -n 's/^\(nvidia-[^=]*\)=.*/\1/p' | xargs uv pip uninstall; \
+      ldd torch/lib/libtorch_python.so \
+        | awk '/^\tlib(cu|nccl|nv).*not found/ { print "torch/lib/" $1 }' | sort -u \
+        | xargs -n 1 ln -s libc10.so; \
+      echo 'import sys; sys.setdlopenflags(1)' > torch_without_cuda.pth; \
+    fi; \
+    "$VIRTUAL_ENV/bin/python" -c 'import torch; torch.ones(2, 2) @ torch.ones(2, 2)'
 
 # -- the project as a wheel ------------------------------------------------------------------------
 FROM uv AS wheel
@@ -62,7 +87,9 @@ RUN uv build --wheel --build-constraints /build/requirements/dev.txt --require-h
 # Its own layer, so that a new version of the project is a small download.
 FROM packages AS project
 COPY --from=wheel /build/wheel /build/wheel
-RUN uv pip install --no-deps --prefix /build/project /build/wheel/*.whl
+RUN uv pip install --no-deps --prefix /build/project /build/wheel/*.whl \
+ && rm -r /build/project/bin/dfastllm-operator \
+      /build/project/lib/python3.*/site-packages/dfastllm_operator
 
 # -- the built-in models, put together from what is shipped and what is a package of its own -------
 # Of that package the image carries nothing else, and a pod needs neither time nor network for it.
@@ -72,7 +99,8 @@ COPY requirements/smol.txt /build/requirements/
 RUN uv pip install --no-deps --require-hashes --target /build/base \
       -r /build/requirements/smol.txt \
  && PYTHONPATH="$(echo /build/project/lib/python3.*/site-packages):/build/base" \
-    "$VIRTUAL_ENV/bin/python" -m dfastllm models prepare --into /build/models
+    "$VIRTUAL_ENV/bin/python" -m dfastllm models prepare --into /build/models \
+ && rm /build/models/.*.lock
 
 # -- the same for the operator: no torch, and of the project only its own package ------------------
 FROM uv AS operator-packages

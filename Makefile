@@ -62,6 +62,7 @@ types: $(VENV)/.dev ## Static types, strict
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy training benchmarks
 	$(VENV)/bin/mypy -p cluster
+	$(VENV)/bin/mypy -p images
 
 .PHONY: contracts
 contracts: $(VENV)/.dev ## Which package may import which
@@ -87,6 +88,21 @@ cluster-binaries: $(VENV)/.dev ## Compile the test cluster's components (once, a
 cluster: cluster-binaries ## Test cluster (control plane, KServe, gateway, fake nodes) until Ctrl-C
 	cd tests && ../$(PY) -m cluster up
 
+.PHONY: cluster-nodes
+cluster-nodes: cluster-binaries ## Cluster with NODES=1 or 2 real nodes, until `make cluster-down` (root)
+	cd tests && ../$(PY) -m cluster packages
+	cd tests && ../$(PY) -m cluster build --nodes
+	cd tests && ../$(PY) -m cluster up --nodes $(or $(NODES),1)
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.dev ## End that cluster, leaving nothing behind
+	cd tests && ../$(PY) -m cluster down
+
+.PHONY: images
+images: $(VENV)/.dev ## The server's (CPU), operator's and storage initializer's images, without Docker (root)
+	cd tests && ../$(PY) -m images packages
+	cd tests && ../$(PY) -m images build $(ARGS)
+
 # -- making ----------------------------------------------------------------------------------------
 
 .PHONY: docs
@@ -105,6 +121,10 @@ lock: $(UV) ## Resolve requirements/*.txt anew (hash-pinned, no index addresses)
 	$(call compile,server,pyproject.toml --extra server -c requirements/dev.txt)
 	$(call compile,operator,pyproject.toml --extra operator -c requirements/dev.txt)
 	$(call compile,smol,--group smol --no-deps)
+	echo 'kserve-storage>=0.21,<0.22' | $(UV) pip compile - --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
+	  --upgrade -c requirements/dev.txt \
+	  --output-file tests/images/storage-initializer/requirements.txt
 
 define compile
 	$(UV) pip compile $(2) --universal --python-version 3.11 --generate-hashes \

@@ -122,9 +122,12 @@ class CustomResourceWatch:
         self._stop = asyncio.get_running_loop(), stop
         if self._leaving.is_set():
             return
+        # Its own name would be the user's, and the user of a container need not have one.
+        identity: Any = "dfastllm-operator"
         await kopf.operator(
             registry=self._registry(),
             settings=self._settings(),
+            identity=identity,
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,

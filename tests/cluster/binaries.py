@@ -99,7 +99,8 @@ def _in_place(path: Path, make: Callable[[Path], None]) -> None:
 
 
 def _build(part: Part, package: str, target: Path) -> None:
-    _go(part, "build", *part.build_flags, "-o", str(target), package)
+    # The checkout's state is no part of a program: `key` says what is.
+    _go(part, "build", "-buildvcs=false", *part.build_flags, "-o", str(target), package)
 
 
 def _copy(part: Part, files: tuple[Files, ...], target: Path) -> None:

@@ -1,9 +1,12 @@
-"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler on loopback, RBAC in force."""
+"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler, RBAC in force.
+
+They listen on loopback; but for the API server, where nodes are to reach it.
+"""
 
 import base64
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,12 @@ import yaml
 from cluster.kubectl import Kubectl
 from cluster.pki import Authority, Pair
 from cluster.ports import HOST, Ports
-from cluster.processes import Processes, Program, answers, fetch
+from cluster.processes import Keeper, Processes, Program, answers, fetch
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 SERVICE_RANGE = "10.96.0.0/16"
 API_SERVER_HOSTS = (HOST, "localhost", "10.96.0.1", "kubernetes.default.svc")
+NO_PODS = ("--endpoint-reconciler-type=none",)  # to look for it, nor to be looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class ControlPlane:
     ports: Ports
     authority: Authority
     admin: Pair
+    address: str  # of the API server, and for what else shall be reached by pods
     url: str
     kubectl: Kubectl
     context: ssl.SSLContext  # the administrator's
@@ -63,19 +68,27 @@ class ControlPlane:
         return path
 
 
-def start(folder: Path, paths: Mapping[str, Path]) -> ControlPlane:
+def start(
+    folder: Path,
+    paths: Mapping[str, Path],
+    address: str = HOST,
+    keeper: Keeper | None = None,
+    api_server_flags: Sequence[str] = NO_PODS,
+) -> ControlPlane:
     """Returns when the API server is ready; `start_controller_manager` is the caller's to do."""
-    ports, authority, processes = Ports(), Authority(folder / "pki"), Processes(folder)
+    ports, authority, processes = Ports(), Authority(folder / "pki"), Processes(folder, keeper)
     port = ports.take()
     admin = authority.issue("admin", organization="system:masters")
     kubectl = Kubectl(paths["kubectl"], folder / "admin.kubeconfig", folder)
-    url = f"https://{HOST}:{port}"
+    url = f"https://{address}:{port}"
     context = ssl.create_default_context(cafile=str(authority.pair.cert))
     context.load_cert_chain(admin.cert, admin.key)
-    plane = ControlPlane(folder, paths, processes, ports, authority, admin, url, kubectl, context)
+    plane = ControlPlane(
+        folder, paths, processes, ports, authority, admin, address, url, kubectl, context
+    )
     try:
-        plane.write_kubeconfig("admin", _embedded(admin))
-        _start_api_server(plane, port, _start_etcd(plane))
+        plane.write_kubeconfig("admin", embedded(admin))
+        _start_api_server(plane, port, _start_etcd(plane), api_server_flags)
         _start_controller(plane, "kube-scheduler")
     except BaseException:
         processes.stop()
@@ -96,6 +109,7 @@ def start_controller_manager(plane: ControlPlane) -> None:
         f"--cluster-signing-key-file={ca.key}",
         "--horizontal-pod-autoscaler-sync-period=5s",
         "--pvclaimbinder-sync-period=1s",  # a claim seen before its volume waits as long
+        f"--flex-volume-plugin-dir={plane.folder / 'volume-plugins'}",  # which it would make
     )
 
 
@@ -121,23 +135,26 @@ def _start_etcd(plane: ControlPlane) -> str:
     return client
 
 
-def _start_api_server(plane: ControlPlane, port: int, etcd: str) -> None:
+def _start_api_server(plane: ControlPlane, port: int, etcd: str, flags: Sequence[str]) -> None:
     authority = plane.authority
     ca = authority.pair.cert
-    server = authority.issue("apiserver", *API_SERVER_HOSTS)
+    server = authority.issue("apiserver", *API_SERVER_HOSTS, plane.address)
     front_proxy = authority.issue("front-proxy")
     tokens = authority.key_file("service-accounts")
     argv = (
         str(plane.paths["kube-apiserver"]),
         f"--etcd-servers={etcd}",
-        f"--bind-address={HOST}",
-        f"--advertise-address={HOST}",
-        "--endpoint-reconciler-type=none",  # no pod ever looks for it
+        f"--bind-address={plane.address}",
+        f"--advertise-address={plane.address}",
         f"--secure-port={port}",
         f"--tls-cert-file={server.cert}",
         f"--tls-private-key-file={server.key}",
         f"--client-ca-file={ca}",
-        "--authorization-mode=RBAC",
+        f"--kubelet-certificate-authority={ca}",
+        f"--kubelet-client-certificate={plane.admin.cert}",
+        f"--kubelet-client-key={plane.admin.key}",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--service-account-issuer=https://kubernetes.default.svc",
@@ -151,6 +168,7 @@ def _start_api_server(plane: ControlPlane, port: int, etcd: str) -> None:
         f"--proxy-client-cert-file={front_proxy.cert}",
         f"--proxy-client-key-file={front_proxy.key}",
         "--enable-aggregator-routing=true",
+        *flags,
     )
     environ = {"GOGC": "200"}  # a fifth less time to read the CRDs, for 200 MB more of memory
     program = Program(argv, lambda: answers(f"{plane.url}/readyz", plane.context), environ)
@@ -177,7 +195,8 @@ def _start_controller(plane: ControlPlane, name: str, *flags: str) -> None:
     )
 
 
-def _embedded(pair: Pair) -> dict[str, str]:
+def embedded(pair: Pair) -> dict[str, str]:
+    """A user of `write_kubeconfig`."""
     return {
         "client-certificate-data": base64.b64encode(pair.cert.read_bytes()).decode(),
         "client-key-data": base64.b64encode(pair.key.read_bytes()).decode(),

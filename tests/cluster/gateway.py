@@ -24,9 +24,9 @@ def program() -> Path:
     return Path(found)
 
 
-def start(plane: ControlPlane) -> str:
+def start(plane: ControlPlane, port: int | None = None) -> str:
     """The address that it listens at; `wait_programmed` says when the cluster knows of it."""
-    web, own = plane.ports.take(), plane.ports.take()
+    web, own = port or plane.ports.take(), plane.ports.take()
     plane.kubectl.apply(MANIFESTS.substitute(port=web))
     token = plane.kubectl("create", "token", "traefik", "-n", NAMESPACE, "--duration=24h").strip()
     provider = "--providers.kubernetesgateway"
@@ -34,7 +34,7 @@ def start(plane: ControlPlane) -> str:
         str(program()),
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
-        f"--entrypoints.web.address={HOST}:{web}",
+        f"--entrypoints.web.address={plane.address}:{web}",
         f"--entrypoints.traefik.address={HOST}:{own}",
         "--ping=true",
         "--providers.providersthrottleduration=100ms",  # a new route serves as soon as accepted
@@ -42,10 +42,10 @@ def start(plane: ControlPlane) -> str:
         f"{provider}.endpoint={plane.url}",
         f"{provider}.certauthfilepath={plane.authority.pair.cert}",
         f"{provider}.token={token}",
-        f"{provider}.statusaddress.ip={HOST}",
+        f"{provider}.statusaddress.ip={plane.address}",
     )
     plane.processes.start("traefik", Program(argv, lambda: answers(f"http://{HOST}:{own}/ping")))
-    return f"{HOST}:{web}"
+    return f"{plane.address}:{web}"
 
 
 def wait_programmed(plane: ControlPlane) -> None:

@@ -28,7 +28,12 @@ class Kubectl:
         input: str | None = None,  # noqa: A002 - named as subprocess names it
         timeout_s: float = TIMEOUT_S,
     ) -> str:
-        environ = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
+        environ = {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "HOME": str(self.home),
+            "NO_PROXY": "*",
+        }
         done = subprocess.run(
             [self.program, *args],
             input=input or "",

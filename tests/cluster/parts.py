@@ -32,20 +32,26 @@ class Part:
     programs: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[Files, ...]] = field(default_factory=dict)
     ldflags: str = "-s -w"
+    tags: tuple[str, ...] = ()
 
     @property
     def build_flags(self) -> tuple[str, ...]:
-        return ("-trimpath", "-ldflags", self.ldflags)
+        return ("-trimpath", *(f"-tags={tag}" for tag in self.tags), "-ldflags", self.ldflags)
 
     @property
     def folder(self) -> Path:
         return GO_MODULES / self.name
 
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Of what is written here, not fetched."""
+        return tuple(sorted(self.folder.glob("*.go")))
+
     def key(self, name: str) -> str:
         """Changes whenever something else would come out under this name."""
         digest = hashlib.sha256()
-        for file in ("go.mod", "go.sum"):
-            digest.update((self.folder / file).read_bytes())
+        for file in (self.folder / "go.mod", self.folder / "go.sum", *self.sources):
+            digest.update(file.read_bytes() if file.exists() else b"")
         digest.update(repr(self.files.get(name, self.build_flags)).encode())
         return digest.hexdigest()[:12]
 
@@ -63,6 +69,7 @@ def _required(part: str, module: str) -> str:
 _KUBERNETES = "k8s.io/kubernetes"
 _KSERVE = "github.com/kserve/kserve"
 _KWOK = "sigs.k8s.io/kwok"
+_CONTAINERD = "github.com/containerd/containerd/v2"
 
 PARTS = (
     Part("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
@@ -70,7 +77,14 @@ PARTS = (
         "kubernetes",
         {
             name: f"{_KUBERNETES}/cmd/{name}"
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+            for name in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kubectl",
+                "kubelet",
+                "kube-proxy",
+            )
         },
         ldflags="-s -w -X k8s.io/component-base/version.gitVersion="  # what /version answers
         + _required("kubernetes", _KUBERNETES),
@@ -120,6 +134,16 @@ PARTS = (
             )
         },
     ),
+    Part(
+        "containerd",
+        {
+            name: f"{_CONTAINERD}/cmd/{name}"
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        },
+        tags=("no_btrfs",),
+    ),
+    Part("coredns", {"coredns": "github.com/coredns/coredns"}),
+    Part("pause", {"pause": "."}),
     Part("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
     Part(
         "manifests",

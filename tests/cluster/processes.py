@@ -1,6 +1,8 @@
-"""The rig's programs as processes: a log file each, waited for with a bound, stopped by their id.
+"""The cluster's programs as processes: a log file each, waited for with a bound, stopped by id.
 
-None outlives the rig's owner: a guard process ends them if the owner could not (`guard.py`).
+A keeper is told of each. Of a rig it is a guard process, which ends them if their owner could not
+(`guard.py`); of a cluster that is to outlive the command that started it, a register on disk
+(`register.py`).
 """
 
 import os
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 DEADLINE_S = 60.0  # a machine may be busy; nothing of the rig takes that long on an idle one
@@ -56,13 +59,27 @@ class Program:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
+class Keeper(Protocol):
+    """Sees to it that what an owner started ends some day."""
+
+    def environ(self, name: str) -> Mapping[str, str]:
+        """What the program of that name shall find in its environment."""
+
+    def begun(self, name: str, program: Program, pid: int) -> None: ...
+
+    def ended(self, name: str, pid: int) -> None: ...
+
+    def close(self) -> None:
+        """The owner stopped everything."""
+
+
 class Process:
     """One program, which can be stopped and started again as it was."""
 
-    def __init__(self, program: Program, log: Path, guard: "Guard"):
+    def __init__(self, program: Program, log: Path, keeper: Keeper):
         self.program = program
         self.log = log
-        self._guard = guard
+        self._keeper = keeper
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,10 +99,10 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.program.environ},
+                env={**os.environ, **self._keeper.environ(self.name), **self.program.environ},
                 start_new_session=True,  # an interrupt from the keyboard is the rig's to handle
             )
-        self._guard.started(self._popen.pid)
+        self._keeper.begun(self.name, self.program, self._popen.pid)
 
     def wait_ready(self, deadline_s: float = DEADLINE_S) -> None:
         def alive_and_ready() -> bool:
@@ -114,8 +131,14 @@ class Process:
         else:
             self._popen.kill()
         self._popen.wait(GRACE_S)
-        self._guard.stopped(self._popen.pid)
+        self._keeper.ended(self.name, self._popen.pid)
         self._popen = None
+
+    def leave(self) -> None:
+        """To itself: it goes on when this process ends, and somebody else stops it."""
+        if self._popen is not None:
+            self._popen.returncode = 0  # or its end would be complained of as never waited for
+            self._popen = None
 
 
 class Guard:
@@ -127,6 +150,15 @@ class Guard:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
+
+    def environ(self, name: str) -> Mapping[str, str]:
+        return {}
+
+    def begun(self, name: str, program: Program, pid: int) -> None:
+        self.started(pid)
+
+    def ended(self, name: str, pid: int) -> None:
+        self.stopped(pid)
 
     def started(self, pid: int) -> None:
         self._tell(f"+{pid}\n")
@@ -147,12 +179,12 @@ class Guard:
 
 
 class Processes:
-    """All of a rig's, by name; started in order, stopped in reverse."""
+    """All of a cluster's, by name; started in order, stopped in reverse."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, keeper: Keeper | None = None):
         self._logs = folder / "logs"
-        self._logs.mkdir()
-        self._guard = Guard(folder)
+        self._logs.mkdir(exist_ok=True)
+        self._keeper = keeper or Guard(folder)
         self._by_name: dict[str, Process] = {}
 
     def __getitem__(self, name: str) -> Process:
@@ -162,10 +194,14 @@ class Processes:
         return iter(self._by_name.values())
 
     def start(self, name: str, program: Program) -> Process:
-        process = Process(program, self._logs / f"{name}.log", self._guard)
+        process = Process(program, self._logs / f"{name}.log", self._keeper)
         self._by_name[name] = process
         process.start()
         return process
+
+    def leave(self) -> None:
+        for process in self:
+            process.leave()
 
     def stop(self) -> None:
         """At once: there is no state to save, and etcd's clients hang when it leaves first."""
@@ -173,4 +209,4 @@ class Processes:
             for process in reversed(self._by_name.values()):
                 process.stop(grace_s=0)
         finally:
-            self._guard.close()
+            self._keeper.close()

@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-MINIMUM = (1, 26, 0)  # what the newest of the parts asks for
+MINIMUM = (1, 26, 6)  # what the newest of the parts asks for
 
 
 class NoToolchain(Exception):

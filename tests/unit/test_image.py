@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -159,6 +160,12 @@ def test_the_operators_image_has_neither_torch_nor_the_model_server() -> None:
     assert "site-packages/dfastllm" in only("RUN", "operator-project")
 
 
+def test_the_servers_image_has_nothing_of_the_operator() -> None:
+    command = only("RUN", "project")
+    assert "rm -r /build/project/bin/dfastllm-operator " in command
+    assert "site-packages/dfastllm_operator" in command
+
+
 def test_the_operator_writes_nothing_and_says_where_it_listens() -> None:
     set_by_image = environment("operator")
     assert set_by_image["PYTHONSAFEPATH"] == "1"
@@ -274,14 +281,47 @@ def test_the_health_check_fails_when_nothing_listens() -> None:
     assert check_health(port) == 1
 
 
-@pytest.mark.skipif(shutil.which("awk") is None, reason="the build's own awk decides")
-def test_another_torch_takes_the_cuda_packages_out_of_the_lock_and_nothing_else() -> None:
-    (program,) = re.findall(r"awk '(.*?)'", DOCKERFILE.read_text())
-    left = subprocess.run(
+def left_of_the_lock(program: str) -> tuple[list[str], list[str]]:
+    """Names of the packages that stay in it and of those that go; each keeps all its hashes."""
+    kept = subprocess.run(
         ["awk", program, LOCK], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    gone = set(LOCK.read_text().splitlines()) - set(left)
-    requirements = [line for line in left if line[0].isalpha()]
-    assert not [line for line in requirements if line.startswith(CUDA)]
-    assert all(line.startswith(CUDA) for line in gone if line[0].isalpha())
-    assert len([line for line in left if "--hash=" in line]) >= len(requirements)
+    lock = LOCK.read_text().splitlines()
+    gone = [line for line in lock if line not in set(kept)]
+    for some in (kept, gone):
+        assert some[0][0].isalpha()
+        assert all(b.startswith("    --hash=") for a, b in pairwise(some) if a[0].isalpha())
+    assert len(kept) + len(gone) == len(lock)
+    return [ln for ln in kept if ln[0].isalpha()], [ln for ln in gone if ln[0].isalpha()]
+
+
+needs_awk = pytest.mark.skipif(shutil.which("awk") is None, reason="the build's own awk decides")
+
+
+@needs_awk
+def test_another_torch_takes_the_cuda_packages_out_of_the_lock_and_nothing_else() -> None:
+    another, _ = re.findall(r"awk '(.*?)'", only_install())
+    kept, gone = left_of_the_lock(another)
+    assert not [line for line in kept if line.startswith(CUDA)]
+    assert all(line.startswith(CUDA) for line in gone)
+
+
+@needs_awk
+def test_the_variant_for_cpus_keeps_the_locked_torch_and_what_it_calls_of_cuda() -> None:
+    _, without_cuda = re.findall(r"awk '(.*?)'", only_install())
+    kept, gone = left_of_the_lock(without_cuda)
+    assert [line.split("==")[0] for line in kept if line.startswith(CUDA)] == [
+        "nvidia-cuda-runtime",
+        "nvidia-nvshmem-cu13",
+        "torch",
+    ]
+    assert all(line.startswith(CUDA) for line in gone)
+
+
+def test_the_variant_is_for_cuda_unless_told_otherwise() -> None:
+    assert "VARIANT=cuda" in values("ARG", "packages")
+
+
+def only_install() -> str:
+    (command,) = (run for run in values("RUN", "packages") if "uv venv" in run)
+    return command

@@ -1,4 +1,5 @@
 import asyncio
+import getpass
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,24 @@ def test_events_arrive_as_they_come_and_nothing_is_written(tmp_path: Path) -> No
         assert {asked.method for asked in api.asked} == {"GET"}
         listed_or_watched = {asked.path for asked in api.asked if asked.query}
         assert listed_or_watched == {PATH}, "no look at CRDs or namespaces"
+
+    watching(tmp_path, body)
+
+
+def test_the_user_of_a_container_needs_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+
+    async def body(
+        api: ScriptedApi, watch: CustomResourceWatch, heard: list[tuple[str, str]]
+    ) -> None:
+        answers(api, [listed(made("a", 10))], [Stream(end="silent")])
+        watch.start()
+        await until(lambda: heard == [("", "a")])
 
     watching(tmp_path, body)
 

@@ -1,0 +1,125 @@
+"""The network of real nodes: each has a namespace of its own, and a cable to one switch.
+
+The switch is a namespace too, so the machine's own firewall never sees what nodes say to each
+other. The machine has a cable to it as well, and routes to the pods. Nothing is forwarded to other
+networks: pods reach the cluster, the machine, and nobody else.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+RANGE = "198.19.0.0/16"  # reserved for benchmarks: no network has it
+NODES = "198.19.0.0/24"
+HOST = "198.19.0.1"  # the machine, where the control plane and the gateway are
+CABLE = "dfastllm0"  # its end of the cable
+BITS = NODES.partition("/")[2]
+# Services translate addresses in both directions, also between pods of one node, on its bridge.
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")
+TIMEOUT_S = 20
+
+
+class NetworkFailed(Exception):
+    """What could not be done, and what `ip` and its like say of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where node `number` (1 to 9) is."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"n{self.number}"
+
+    @property
+    def address(self) -> str:
+        return f"198.19.0.1{self.number}"
+
+    @property
+    def pods(self) -> str:
+        return f"198.19.{self.number}.0/24"
+
+
+def lay(folder: Path, places: Sequence[Place]) -> None:
+    """Namespaces are files in `folder`, to be entered by `nsenter --net=FILE`."""
+    _refuse_overlap()
+    if not BRIDGE_FILTER.exists():
+        run("modprobe", "br_netfilter")
+    folder.mkdir()
+    switch = _namespace(folder, "switch")
+    _ip(
+        f"link add {CABLE} type veth peer name machine netns {switch}",
+        f"address add {HOST}/{BITS} dev {CABLE}",
+        f"link set {CABLE} up",
+    )
+    _ip(
+        "link add switch type bridge",
+        "link set machine master switch up",
+        "link set switch up",
+        inside=switch,
+    )
+    for place in places:
+        node = _namespace(folder, place.name)
+        cable = f"type veth peer name eth0 netns {node}"
+        _ip(f"link add {place.name} {cable}", inside=switch)
+        _ip(f"link set {place.name} master switch up", inside=switch)
+        _ip(
+            "link set lo up",
+            f"address add {place.address}/{BITS} dev eth0",
+            "link set eth0 up",
+            f"route add default via {HOST}",
+            *(f"route add {p.pods} via {p.address}" for p in places if p != place),
+            inside=node,
+        )
+        _ip(f"route add {place.pods} via {place.address}")
+
+
+def remove(folder: Path) -> None:
+    """What there is of it. The kernel takes cables and routes along."""
+    if _there(CABLE):
+        _ip(f"link delete {CABLE}")
+    for namespace in folder.glob("*"):
+        while os.path.ismount(namespace):  # `Path.is_mount` is for folders only
+            run("umount", str(namespace))
+        namespace.unlink()
+    if folder.exists():
+        folder.rmdir()
+
+
+def _namespace(folder: Path, name: str) -> Path:
+    file = folder / name
+    file.touch()
+    run("unshare", f"--net={file}", "true")
+    return file
+
+
+def _there(link: str) -> bool:
+    return Path(f"/sys/class/net/{link}").exists()
+
+
+def _refuse_overlap() -> None:
+    """Before anything is made: a machine that uses the range would lose a part of its network."""
+    for route in json.loads(run("ip", "-4", "-json", "route")):
+        network = IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])
+        if network.prefixlen and network.overlaps(IPv4Network(RANGE)):
+            raise NetworkFailed(f"this machine has a route to {network}, within {RANGE}")
+
+
+def _ip(*commands: str, inside: Path | None = None) -> str:
+    enter = ("nsenter", f"--net={inside}") if inside else ()
+    return run(*enter, "ip", "-batch", "-", text="\n".join(commands))
+
+
+def run(*argv: str, text: str = "") -> str:
+    done = subprocess.run(
+        argv, input=text, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    if done.returncode:
+        raise NetworkFailed(f"{' '.join(argv)}: {text}\n{done.stderr.strip()}")
+    return done.stdout
