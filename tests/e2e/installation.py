@@ -1,0 +1,106 @@
+"""The operator in the cluster, from its image: by Helm, or by kustomize."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from cluster.kubectl import KubectlFailed
+from e2e.site import DOMAIN, Site
+from support.packaging import CHART, MANIFESTS, NAMESPACE, RELEASE, Helm
+
+OPERATOR = "dfastllm-operator"
+DEPLOYMENT = f"deployment/{OPERATOR}"
+CRD = "crd/dfastllmservices.dfastllm.io"
+ROLLOUT_S = 180.0
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+SHIPPED = "ghcr.io/dfastllm"  # where the manifests say that the images are
+
+
+class Installation:
+    """One at a time: both ways use the same names."""
+
+    def __init__(self, site: Site, home: Path) -> None:
+        """`home` is for Helm's files."""
+        self._site = site
+        self._kubectl = site.kubectl
+        self._helm = Helm(site.helm, home, site.kubectl.kubeconfig)
+
+    def by_helm(self) -> None:
+        """Install, or bring to these images what is installed."""
+        site = self._site
+        with suppress(KubectlFailed):  # it is there
+            self._kubectl("create", "namespace", NAMESPACE)
+        self._kubectl("label", "--overwrite", "namespace", NAMESPACE, RESTRICTED)
+        values = {
+            "gateway": site.gateway,
+            "domain": DOMAIN,
+            "logLevel": "debug",
+            **_image("image", site.operator_image),
+            **_image("server.image", site.server_image),
+        }
+        given = [f"--set-string={name}={value}" for name, value in values.items()]
+        self._helm("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, *given)
+        self.wait()
+
+    def remove_helm(self) -> None:
+        """The CRD stays."""
+        self._helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
+
+    def by_kustomize(self, folder: Path) -> Path:
+        """An overlay that names the images, as `manifests/README.md` says; where it is."""
+        shutil.copytree(MANIFESTS, folder / "manifests")
+        overlay = folder / "overlay"
+        overlay.mkdir()
+        (overlay / "kustomization.yaml").write_text(yaml.safe_dump(self._overlay()))
+        self._kubectl("apply", "--server-side", "--force-conflicts", "-k", str(overlay))
+        self.wait()
+        return overlay
+
+    def remove_kustomize(self, overlay: Path) -> None:
+        """With the CRD, and so with all services."""
+        self._kubectl("delete", "-k", str(overlay), timeout_s=ROLLOUT_S)
+
+    def wait(self) -> None:
+        self._kubectl(
+            "rollout", "status", DEPLOYMENT, "-n", NAMESPACE,
+            f"--timeout={ROLLOUT_S:.0f}s", timeout_s=ROLLOUT_S + 10,
+        )  # fmt: skip
+
+    def log(self) -> str:
+        return self._kubectl("logs", DEPLOYMENT, "-n", NAMESPACE, "--tail=40")
+
+    def _overlay(self) -> dict[str, object]:
+        site = self._site
+        settings = {"SERVER_IMAGE": site.server_image, "GATEWAY": site.gateway, "DOMAIN": DOMAIN}
+        env = [
+            {"name": f"DFASTLLM_OPERATOR_{name}", "value": value}
+            for name, value in settings.items()
+        ]
+        container = {"name": "operator", "env": env}
+        patch = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": OPERATOR, "namespace": NAMESPACE},
+            "spec": {"template": {"spec": {"containers": [container]}}},
+        }
+        repository, tag = _split(site.operator_image)
+        image = {"name": f"{SHIPPED}/{OPERATOR}", "newName": repository, "newTag": tag}
+        return {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": ["../manifests/base"],
+            "images": [image],
+            "patches": [{"patch": yaml.safe_dump(patch)}],
+        }
+
+
+def _image(prefix: str, image: str) -> dict[str, str]:
+    repository, tag = _split(image)
+    return {f"{prefix}.repository": repository, f"{prefix}.tag": tag}
+
+
+def _split(image: str) -> tuple[str, str]:
+    repository, _, tag = image.rpartition(":")
+    return repository, tag
