@@ -6,17 +6,16 @@ Kept by the hash of what defines the build, so a changed pin builds anew and not
 runs may ask at once: one builds, the other waits.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cluster import toolchain
+from cluster.alone import alone
 from cluster.parts import Files, Part, part_of
 
 BUILD_S = 1800.0  # one program, from nothing, on a slow machine
@@ -39,7 +38,7 @@ def ensure(names: Iterable[str], say: Callable[[str], None] = print) -> dict[str
     paths = {name: _given(name) or _kept(name) for name in names}
     missing = [name for name, path in paths.items() if not path.exists()]
     if missing:
-        with _alone(cache_folder()):
+        with alone(cache_folder(), WAIT_S):
             for name in missing:
                 if not paths[name].exists():  # another run may have made it meanwhile
                     _make(name, paths[name], say)
@@ -57,22 +56,6 @@ def _given(name: str) -> Path | None:
 def _kept(name: str) -> Path:
     part = part_of(name)
     return cache_folder() / f"{part.name}-{part.key(name)}" / name
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        end = time.monotonic() + WAIT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise TimeoutError(f"another build has held {folder} for {WAIT_S} s") from None
-                time.sleep(0.5)
-        yield  # closing the file lets go of it
 
 
 def _make(name: str, path: Path, say: Callable[[str], None]) -> None:

@@ -47,11 +47,13 @@ def same_rules(case: Mapping[str, Any]) -> bool:
     """Whether a run follows rules that are served.
 
     Not those of Fast-dLLM's block loop for Dream, which commits a block's first token
-    unconditionally, and one run whose loop takes the mask token for a candidate.
+    unconditionally. One more is left out that should not be: by entropy, 64 steps, of which a
+    served answer has another token at one of 64 places. Why is not found; the engine alone, as
+    `tests/unit/dfastllm/engine/test_vectors.py` runs it, gives all of them.
     """
     short = len(case["prompt"]) == 5
-    took_mask = case.get("alg") == "entropy" and case.get("steps") == 64 and short
-    return case.get("mode") != "block" and not took_mask
+    unexplained = case.get("alg") == "entropy" and case.get("steps") == 64 and short
+    return case.get("mode") != "block" and not unexplained
 
 
 def body_of(case: Mapping[str, Any]) -> dict[str, Any]:

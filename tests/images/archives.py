@@ -5,17 +5,16 @@
 Two runs may ask at once: one builds, the other waits.
 """
 
-import fcntl
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.alone import alone
 from images import packages
 from images.buildah import Build, Buildah
 from images.machine import mounts
@@ -23,7 +22,6 @@ from images.recipes import RECIPES, Choices, Recipe
 from images.rootfs import Rootfs
 
 WAIT_S = 2 * 3600.0  # for another run that builds everything
-POLL_S = 0.5
 ROOM_BYTES = 10 * 10**9  # what the CPU's images take at most while they are made, from nothing
 ROOM_CUDA_BYTES = 40 * 10**9
 KEPT = 3  # archives of one image: another checkout may use an older one
@@ -70,7 +68,7 @@ def ensure(
     missing = [name for name, archive in archives.items() if not archive.path.exists()]
     if missing:
         packages.require()
-        with _alone(cache_folder()):
+        with alone(cache_folder(), WAIT_S):
             buildah = Buildah(cache_folder())
             for name in missing:
                 if not archives[name].path.exists():  # another run may have made it meanwhile
@@ -82,7 +80,7 @@ def ensure(
 def clean() -> None:
     """Remove all archives and layers."""
     if cache_folder().exists():
-        with _alone(cache_folder()):
+        with alone(cache_folder(), WAIT_S):
             Buildah(cache_folder()).remove_everything()
         shutil.rmtree(cache_folder())
 
@@ -158,19 +156,3 @@ def _require_room(choices: Choices) -> None:
             f"{cache_folder()} has {free / 1e9:.0f} GB free, and building may take "
             f"{needed / 1e9:.0f}; `python -m images clean` gives back what older builds took"
         )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        end = time.monotonic() + WAIT_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise TimeoutError(f"another build has held {folder} for {WAIT_S} s") from None
-                time.sleep(POLL_S)
-        yield  # closing the file lets go of it

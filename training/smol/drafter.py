@@ -157,12 +157,3 @@ def read(folder: Path) -> dict[str, Tensor]:
     if not files:
         raise FileNotFoundError(f"no difference-*.safetensors in {folder}")
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
-
-
-def merged_weights(base: Base, tensors: dict[str, Tensor], compute: torch.dtype) -> Weights:
-    """Return the model that a shipped difference makes of the base."""
-    rank = max(len(tensor) for name, tensor in tensors.items() if name.endswith(".scale"))
-    made = LowRank(base, compute, rank, seed=0).to(base.embedding.device)
-    made.restore(tensors)
-    with torch.no_grad():
-        return made.merged()
