@@ -2,8 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
+
+from cluster import apt
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 # By package. Some are in /usr/sbin, which is not on everybody's PATH.
@@ -16,7 +17,6 @@ PROGRAMS = {
     "util-linux": ("mount", "nsenter", "pivot_root", "unshare"),
 }
 SEARCHED = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", str(CNI_PLUGINS))
-INSTALL_S = 600
 
 
 class Unfit(Exception):
@@ -37,14 +37,7 @@ def install() -> list[str]:
     packages = missing()
     if packages:
         require_root()
-        if shutil.which("apt-get") is None:
-            raise Unfit(f"there is no apt-get here; install by other means: {' '.join(packages)}")
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for argv in (
-            ("apt-get", "update", "--quiet"),
-            ("apt-get", "install", "--yes", "--no-install-recommends", *packages),
-        ):
-            subprocess.run(argv, env=environ, check=True, timeout=INSTALL_S)
+        apt.install(packages, Unfit)
     return packages
 
 

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
+
+from cluster import apt
 
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # By package. Some are in /usr/sbin, which is not on everybody's PATH.
@@ -14,7 +15,6 @@ PROGRAMS = {
     "runc": "runc",  # runs the images in tests
 }
 SEARCHED = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
-INSTALL_S = 900
 
 
 class CannotBuild(Exception):
@@ -31,14 +31,7 @@ def install() -> list[str]:
     packages = missing()
     if packages:
         _require_root()
-        if shutil.which("apt-get") is None:
-            raise CannotBuild(f"there is no apt-get; install by other means: {' '.join(packages)}")
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for argv in (
-            ("apt-get", "update", "--quiet"),
-            ("apt-get", "install", "--yes", "--no-install-recommends", *packages),
-        ):
-            subprocess.run(argv, env=environ, check=True, timeout=INSTALL_S)
+        apt.install(packages, CannotBuild)
     return packages
 
 
