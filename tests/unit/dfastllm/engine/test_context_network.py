@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfastllm.cache.policy import CachePolicy
 from dfastllm.core import CacheKind, DecodingParams, SamplingParams, StrategyName
@@ -182,6 +183,21 @@ def test_another_verifier_has_a_memory_of_its_own(dream_pair: Pair) -> None:
     assert memory.verifier == (2, 3)
 
 
+@contextmanager
+def short_of_memory(network: nn.Module, above: int) -> Iterator[None]:
+    """For forwards of more than so many positions."""
+
+    def refuse(_: Any, args: tuple[ForwardBatch, Any]) -> None:
+        if args[0].n_tokens > above:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    hook = network.register_forward_pre_hook(refuse)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 @pytest.mark.parametrize("rule", [BLOCK_RULES[0], replace(APD, r=0.5, lookahead=4)])
 def test_a_row_whose_context_cannot_be_read_fails_alone(
     dream_pair: Pair, rule: DecodingParams
@@ -189,15 +205,8 @@ def test_a_row_whose_context_cannot_be_read_fails_alone(
     rows = [ask(str(i), i, rule) for i in (0, 1, 9, 2, 3)]
     whole = run(engine_of(dream_pair), rows)
 
-    def short_of_memory(_: Any, args: tuple[ForwardBatch, Any]) -> None:
-        if args[0].n_tokens > 50:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-
-    hook = dream_pair[1].register_forward_pre_hook(short_of_memory)
-    try:
+    with short_of_memory(dream_pair[1], above=50):
         outcomes = run(engine_of(dream_pair), rows)
-    finally:
-        hook.remove()
     assert "device memory" in str(outcomes.pop("9").last.error)
     for name, outcome in outcomes.items():
         assert outcome.ids == whole[name].ids
@@ -207,15 +216,8 @@ def test_what_fails_after_the_context_was_read_is_tried_again(dream_pair: Pair) 
     rows = [ask(str(i), i, replace(APD, r=0.9, lookahead=8)) for i in range(4)]
     whole = run(engine_of(dream_pair), rows)
 
-    def short_of_memory(_: Any, args: tuple[ForwardBatch, Any]) -> None:
-        if args[0].n_tokens > 20:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-
-    hook = dream_pair[0].register_forward_pre_hook(short_of_memory)
-    try:
+    with short_of_memory(dream_pair[0], above=20):
         outcomes = run(engine_of(dream_pair), rows)
-    finally:
-        hook.remove()
     assert {name: o.ids for name, o in outcomes.items()} == {n: o.ids for n, o in whole.items()}
 
 
