@@ -26,5 +26,5 @@ STAGES: dict[int, Stage] = {
     1: Stage(warm_up=60, hold=1.0),  # resumed by stage 2 at its full rate
     2: Stage(warm_up=30, hold=0.0, floor=0.12),
     3: Stage(warm_up=30, hold=0.0, peak=0.3, quantise_from=0.3),
-    4: Stage(warm_up=30, hold=0.0, peak=0.3, quantise_from=0.3),
+    4: Stage(warm_up=30, hold=0.0, peak=0.4, quantise_from=0.3),
 }
