@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-MODEL ?= builtin:tiny
+MODEL ?= builtin:smol
 ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -20,7 +20,7 @@ help: ## Show this list
 # -- running ---------------------------------------------------------------------------------------
 
 .PHONY: serve
-serve: $(VENV)/.server ## Serve MODEL (built-in name, directory or hub id) on 127.0.0.1:8080
+serve: $(VENV)/.server ## Serve MODEL (builtin:smol; a directory, a hub id) on 127.0.0.1:8080
 	$(VENV)/bin/dfastllm serve $(MODEL) $(ARGS)
 
 .PHONY: chat
@@ -63,6 +63,7 @@ types: $(VENV)/.dev ## Static types, strict
 	$(VENV)/bin/mypy training benchmarks
 	$(VENV)/bin/mypy -p cluster
 	$(VENV)/bin/mypy -p images
+	$(VENV)/bin/mypy -p e2e -p demo -p ci
 
 .PHONY: contracts
 contracts: $(VENV)/.dev ## Which package may import which
@@ -74,11 +75,49 @@ unit: $(VENV)/.dev ## Unit tests
 
 .PHONY: integration
 integration: $(VENV)/.dev cluster-binaries ## Real servers and a real control plane with KServe
-	$(PY) -m pytest tests/integration $(ARGS)
+	$(PY) -m pytest tests/integration tests/e2e $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev cluster-binaries ## What takes too long for every change: outages, many spec sequences
 	$(PY) -m pytest tests/integration -m slow $(ARGS)
+
+# Only a KUBECONFIG that is given to make counts: one in somebody's environment may be of a cluster
+# that others use. Of a cluster that is there already, its own nodes and images are not tested.
+E2E_ELSEWHERE := $(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)),$(E2E_KUBECONFIG))
+E2E_PREPARED := $(if $(E2E_ELSEWHERE),$(VENV)/.dev,e2e-machine)
+E2E_OWN := cluster images leftovers
+
+.PHONY: e2e
+e2e: $(E2E_PREPARED) ## End-to-end stories on a cluster of its own (root), or on KUBECONFIG=FILE
+	$(call tell-stories,e2e)
+
+.PHONY: e2e-full
+e2e-full: $(E2E_PREPARED) ## The same, and scaling by KEDA (compiled once, about 12 minutes)
+	$(if $(E2E_ELSEWHERE),,cd tests && ../$(PY) -m cluster build --nodes --keda)
+	$(call tell-stories,e2e or e2e_full)
+
+.PHONY: e2e-machine
+e2e-machine: $(VENV)/.dev
+	cd tests && ../$(PY) -m cluster packages
+	cd tests && ../$(PY) -m images packages
+	cd tests && ../$(PY) -m cluster check
+	cd tests && ../$(PY) -m cluster build --nodes
+	cd tests && ../$(PY) -m images build
+
+define tell-stories
+	$(if $(E2E_ELSEWHERE),,$(PY) -m pytest tests/e2e/test_leftovers.py -m e2e)
+	$(if $(ARGS),,E2E_REPORT=1) E2E_KUBECONFIG=$(E2E_ELSEWHERE) $(PY) -m pytest tests/e2e -m '$(1)' \
+	  $(if $(E2E_ELSEWHERE),$(E2E_OWN:%=--ignore=tests/e2e/test_%.py),--ignore=tests/e2e/test_leftovers.py) \
+	  $(ARGS)
+endef
+
+.PHONY: e2e-fitting
+e2e-fitting: $(VENV)/.dev ## As many of the stories as fit into BUDGET_S; what is left out is named
+	cd tests && ../$(PY) -m ci --seconds $(or $(BUDGET_S),4500)
+
+.PHONY: demo
+demo: $(VENV)/.dev ## From nothing to an answer through a cluster's gateway, at PORT (8080; root)
+	cd tests && ../$(PY) -m demo --port $(or $(PORT),8080)
 
 .PHONY: cluster-binaries
 cluster-binaries: $(VENV)/.dev ## Compile the test cluster's components (once, about 10 minutes on 2 cores)

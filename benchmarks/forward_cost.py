@@ -15,11 +15,13 @@ import time
 from typing import Any
 
 from benchmarks.report import Report
+from dfastllm.__main__ import SPINS
 
 _GIVE_BACK = "DFASTLLM_BENCH_GIVE_BACK"  # for `measure` in the child
 SETTINGS: dict[str, dict[str, str]] = {
     "two threads": {"OMP_NUM_THREADS": "2"},
     "one thread": {"OMP_NUM_THREADS": "1"},
+    "two threads, as the command spins": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": SPINS},
     "two threads, short spinning": {"OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "1000"},
     "two threads, memory given back": {"OMP_NUM_THREADS": "2", _GIVE_BACK: "1"},
 }

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ from dfastllm.errors import InvalidRequest
 SMALL_MODEL = "builtin:tiny"
 COUNTS = {"ci": 20, "presets": 40, "cache": 200, "card": 300, "full": 300}
 KEPT_ANSWERS = 50
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,22 @@ class Run:
         *_, found = self.suite_by_suite(rule, {})
         return found
 
-    def suite_by_suite(self, rule: Rule, kept: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """What there is of a rule after each suite that `kept` does not hold."""
+    def suite_by_suite(
+        self, rule: Rule, kept: Mapping[str, Any], others: Mapping[str, Any] = _NOTHING
+    ) -> Iterator[dict[str, Any]]:
+        """What there is of a rule after each suite that `kept` does not hold.
+
+        `others` are the rules answered before: one that comes to the same is not asked again.
+        """
         found: dict[str, Any] = {"cache": rule.cache, "options": dict(rule.options), **kept}
         if "refused" in kept:
             return
         for suite in [suite for suite in self.suites if suite not in kept]:
             try:
-                found = {**found, suite: self._of_suite(suite, self.suites[suite], rule)}
+                row = self._same(suite, rule, others) or self._of_suite(
+                    suite, self.suites[suite], rule
+                )
+                found = {**found, suite: row}
             except InvalidRequest as error:
                 found = {"refused": str(error)}
             yield found
@@ -69,6 +79,17 @@ class Run:
         """Whether the rule still comes to what it came to where it was answered."""
         said = {suite: kept[suite].get("decoding") for suite in Suite if suite in kept}
         return all(said[s] == self.partner.decoding(rule, MAX_TOKENS[s]) for s in said)
+
+    def _same(self, suite: Suite, rule: Rule, others: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The row of another rule with the very same settings, and whose it is."""
+        if not self.partner.resolves:
+            return None
+        decoding = json.loads(json.dumps(self.partner.decoding(rule, MAX_TOKENS[suite])))
+        for name, rows in others.items():
+            row = rows.get(suite)
+            if row and json.loads(json.dumps(row["decoding"])) == decoding:
+                return {**row, "same_as": row.get("same_as", name)}
+        return None
 
     def _of_suite(self, suite: Suite, questions: Sequence[Question], rule: Rule) -> dict[str, Any]:
         began = time.perf_counter()
@@ -176,7 +197,7 @@ def main() -> None:
         sys.exit(f"{path}: {', '.join(other)} was something else before: it cannot be gone on with")
     report.write(results=results, folder=options.out)
     for rule in rules:
-        parts = run.suite_by_suite(rule, results.get(rule.name, {}))
+        parts = run.suite_by_suite(rule, results.get(rule.name, {}), results)
         while time.monotonic() < until and (found := next(parts, None)) is not None:
             results[rule.name] = found
             report.write(results=results, folder=options.out)

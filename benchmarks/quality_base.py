@@ -21,6 +21,8 @@ PACKAGED = "builtin:smol-base"
 class CausalBase:
     """The packaged base, or a directory that transformers reads as a causal model."""
 
+    resolves = False  # it has one way to answer
+
     def __init__(self, name: str, *, device: str = "cpu", rows: int = 8):
         self._network, self.tokenizer = _packaged() if name == PACKAGED else _directory(Path(name))
         self._network = self._network.to(device).eval()

@@ -39,7 +39,12 @@ class Answer:
 
 
 class Partner(Protocol):
-    """Answers many questions by one rule. Raises InvalidRequest for a rule it does not know."""
+    """Answers many questions by one rule. Raises InvalidRequest for a rule it does not know.
+
+    `resolves` says that `decoding` names all settings, so equal ones give equal answers.
+    """
+
+    resolves: bool
 
     def answer(
         self, questions: Sequence[Question], rule: Rule, max_tokens: int
@@ -52,6 +57,8 @@ class Partner(Protocol):
 
 class Offline:
     """A model of our own in this process; `rows` answers are computed side by side."""
+
+    resolves = True
 
     def __init__(self, model: str, *, rows: int, **options: Any):
         given = {name: value for name, value in options.items() if value is not None}
@@ -77,6 +84,8 @@ class Served:
 
     Rules are sent to a dfastllm server. Another has its own, and only `default` is asked of it.
     """
+
+    resolves = False
 
     def __init__(
         self,

@@ -15,7 +15,10 @@ _WIDTH, _HEIGHT, _LINE = 6.4, 4.0, 0.11  # inches: of a panel at least, of a lab
 
 
 def plot(results: Results, path: Path, title: str) -> Path:
-    """Write one row of panels a suite; every point is a rule and carries its name."""
+    """Write one row of panels a suite; every point is a rule and carries its name.
+
+    Rules that come to the same are one point, with the name of the first.
+    """
     matplotlib = import_module("matplotlib")
     matplotlib.use("svg")
     # The same results give the same file, and text stays text.
@@ -44,7 +47,7 @@ def _panel(axes: Any, suite: Suite, cost: str, results: Results) -> None:
     points: list[tuple[float, float, str]] = []
     for rule, found in results.items():
         key, row = _quality(suite, found), found.get(suite, {})
-        if key is None or cost not in row:
+        if key is None or cost not in row or "same_as" in row:  # one point, one name
             continue
         reach = _reach(row, key)
         family = "cache" if rule.endswith(" cache") else rule.split()[0]

@@ -23,6 +23,7 @@ class Instruments:
     """The instruments of one registry; the process has one set, `INSTRUMENTS`."""
 
     requests: Counter
+    http_running: Gauge
     request_seconds: Histogram
     first_text_seconds: Histogram
     inter_chunk_seconds: Histogram
@@ -71,6 +72,7 @@ def make_instruments(registry: CollectorRegistry = REGISTRY) -> Instruments:
 
     return Instruments(
         requests=counter("requests", "HTTP requests by route and outcome.", "route", "outcome"),
+        http_running=gauge("http_requests_running", "Inference requests not yet answered."),
         request_seconds=histogram("request_seconds", "Arrival to last byte, inference.", SECONDS),
         first_text_seconds=histogram(
             "time_to_first_token_seconds", "Arrival to the first committed text.", SECONDS
@@ -231,6 +233,13 @@ class HttpMetrics:
 
     def request(self, route: str, outcome: str) -> None:
         self._into.requests.labels(route, outcome).inc()
+
+    def begun(self) -> None:
+        """An inference request came in; the engine may not know of it yet, or never hear of it."""
+        self._into.http_running.inc()
+
+    def ended(self) -> None:
+        self._into.http_running.dec()
 
     def latency(self, seconds: float, first_text_s: float | None) -> None:
         """An inference request that was answered well, and when its first text was there."""

@@ -1,18 +1,19 @@
 """The documents against the code: links, numbers of lines, code blocks, names.
 
 A fence after `<!-- run -->` is executed, the blocks of one page in one interpreter; one after
-`<!-- run: server -->` against a server of `builtin:tiny` in this process. A `<!-- output -->` fence
-that follows says what is printed. A fence after `<!-- file: PATH -->` is that file's text, without
-the comment at its head.
+`<!-- run: server -->` against a server of the built-in model that its text names, in this process.
+A `<!-- output -->` fence that follows says what is printed. A fence after `<!-- file: PATH -->` is
+that file's text, without the comment at its head.
 """
 
 import ast
 import io
 import json
 import re
-from collections.abc import Iterator
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -45,6 +46,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 OURS = [page for page in PAGES if page.parent.name != "adr" and page.name != "log.md"]
 EXAMPLE_URL = "http://127.0.0.1:8080"
+SERVED = ("smol", "tiny")
+NO_SERVERS: Mapping[str, str] = MappingProxyType({})
 README_LINES = 200
 GUIDE = DOCS / "guides" / "operate-services.md"
 SAMPLES = ROOT / "manifests" / "samples"
@@ -209,9 +212,11 @@ def session(page: Path, mark: str) -> list[tuple[Block, str | None]]:
     ]
 
 
-def execute(page: Path, mark: str, url: str = EXAMPLE_URL) -> None:
+def execute(page: Path, mark: str, urls: Mapping[str, str] = NO_SERVERS) -> None:
+    """Run the blocks of a page; a model's name in one says which server it means."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for block, promised in session(page, mark):
+        url = next((urls[name] for name in urls if f'model="{name}"' in block.text), EXAMPLE_URL)
         code = compile(block.text.replace(EXAMPLE_URL, url), f"{page}:{block.line}", "exec")
         out = io.StringIO()
         with redirect_stdout(out):
@@ -229,24 +234,28 @@ def test_examples_run(page: Path) -> None:
     execute(page, "run")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+@contextmanager
+def served(name: str) -> Iterator[str]:
+    """A server of a built-in model, and its address."""
     from dfastllm.build import build
     from dfastllm.engine.service import EngineService
     from dfastllm.server.context import ServerContext
-    from dfastllm.settings import Settings
+    from dfastllm.settings import ModelSection, Settings
     from support.scripted import bare_app, serving
 
-    built = build(Settings())
+    built = build(Settings(model=ModelSection(model=f"builtin:{name}")))
     service = EngineService(built.engine, built.tokenizer)
     context = ServerContext(
         generator=service,
         codec=built.tokenizer,
-        served_names=("tiny",),
+        served_names=(name,),
         created=0,
         max_model_len=built.engine.config.max_model_len,
         eos_ids=built.engine.spec.eos_ids,
         defaults=built.defaults.decoding,
+        presets=built.defaults.presets,
+        can_infill=not built.engine.spec.causal_context,
+        verifies=built.engine.verifies,
     )
     service.start()
     with serving(bare_app(context)) as url:
@@ -258,8 +267,11 @@ def server() -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("page", pages_with("run: server"), ids=name_of)
-def test_examples_run_against_a_server(page: Path, server: str) -> None:
-    execute(page, "run: server", server)
+def test_examples_run_against_a_server(page: Path) -> None:
+    text = "".join(block.text for block, _ in session(page, "run: server"))
+    with ExitStack() as stack:
+        named = [name for name in SERVED if f'model="{name}"' in text]
+        execute(page, "run: server", {name: stack.enter_context(served(name)) for name in named})
 
 
 def instruments() -> tuple[set[str], set[str]]:

@@ -1,6 +1,6 @@
 """Everything in one go: `python -m training.smol.all --out DIR`, on all GPUs of the machine.
 
-Data, three training stages, the quality harness on what they made and on the base alone, the
+Data, four training stages, the quality harness on what they made and on the base alone, the
 shipped folder. DIR is new or empty: what an earlier run left there is another model's.
 """
 
@@ -27,7 +27,7 @@ class Run:
     steps: int
 
 
-RUNS = {1: Run(150, 2297), 2: Run(90, 3407), 3: Run(0, 1932)}
+RUNS = {1: Run(150, 2297), 2: Run(90, 3407), 3: Run(0, 1932), 4: Run(120, 1663)}
 
 
 def run(module: str, *arguments: object, launch: Sequence[str] = ()) -> None:

@@ -8,6 +8,9 @@ import orjson
 from fastapi import APIRouter
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.exposition import ALLOWUTF8
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -68,6 +71,8 @@ def health_router(lifecycle: Lifecycle) -> APIRouter:
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        if content_type.startswith("application/openmetrics-text"):
+            encode = _openmetrics
         return Response(encode(REGISTRY), headers={"content-type": content_type})
 
     def status() -> str:
@@ -78,6 +83,15 @@ def health_router(lifecycle: Lifecycle) -> APIRouter:
         return lifecycle.phase.value
 
     return router
+
+
+def _openmetrics(registry: Collector) -> bytes:
+    """What most Prometheus servers ask for, with names as they are: all of ours need no escaping.
+
+    Escaping as the library does it by default puts an underscore for the colon of `vllm:...`.
+    """
+    written: bytes = openmetrics(registry, escaping=ALLOWUTF8)  # type: ignore[no-untyped-call]
+    return written
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:

@@ -59,6 +59,8 @@ def test_answers_end_by_themselves(results: dict[str, Any]) -> None:
 class Echo:
     """Answers every question by its rule's name, and knows no caches."""
 
+    resolves = False
+
     def answer(self, questions: list[Question], rule: Rule, max_tokens: int) -> list[Answer]:
         if rule.cache in ("prefix", "dual"):
             raise InvalidRequest("no caches here")
@@ -92,6 +94,28 @@ def test_a_run_that_was_stopped_goes_on_where_it_stopped(
     quality.main()
     assert "fixed 1 dual cache: no caches here" in capsys.readouterr().out
     assert "**many** (3 questions)" in (tmp_path / "x.md").read_text()
+
+
+def test_a_rule_that_comes_to_the_same_as_another_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Resolving(Echo):
+        resolves = True
+
+        def decoding(self, rule: Rule, max_tokens: int) -> dict[str, Any]:
+            return {"steps": max_tokens if rule.name == "fixed 4" else 1}
+
+    monkeypatch.setattr(quality, "open_partner", lambda options: Resolving())
+    flags = ["quality", "--name", "x", "--out", str(tmp_path), "--count", "3", "--suites", "one"]
+    monkeypatch.setattr("sys.argv", [*flags, "--rules", "fixed 1", "fixed 4", "default", "fixed 2"])
+    quality.main()
+    found = json.loads((tmp_path / "x.json").read_text())["results"]
+    answered = {name: row["one"]["answers"][0]["answer"] for name, row in found.items()}
+    assert answered == {
+        "fixed 1": "fixed 1", "fixed 4": "fixed 4", "default": "fixed 1", "fixed 2": "fixed 1",
+    }  # fmt: skip
+    assert found["fixed 2"]["one"]["same_as"] == "fixed 1"
+    assert "same_as" not in found["fixed 4"]["one"]
 
 
 def test_answers_of_another_run_are_not_mixed_with_ours(

@@ -31,6 +31,9 @@ class AccessMiddleware:
             return
         record = record_of(scope)
         answer = _Answer(send, record, self._metrics)
+        route = name_of(path_of(scope))
+        if route in INFERENCE:
+            self._metrics.begun()
         try:
             await self._app(scope, receive, answer.send)
         except Exception as error:
@@ -42,11 +45,12 @@ class AccessMiddleware:
                 record.error_status = record.error_status or 500
                 raise
         finally:
-            self._report(scope, record, answer)
+            if route in INFERENCE:
+                self._metrics.ended()
+            self._report(scope, route, record, answer)
 
-    def _report(self, scope: Scope, record: RequestRecord, answer: "_Answer") -> None:
+    def _report(self, scope: Scope, route: str, record: RequestRecord, answer: "_Answer") -> None:
         path = path_of(scope)
-        route = name_of(path)
         seconds = time.perf_counter() - record.started
         outcome = _outcome(answer, record)
         self._metrics.request(route, outcome)
@@ -87,6 +91,8 @@ class _Answer:
         self._last_chunk = now
 
 
+MODEL_NOT_FOUND = "model_not_found"
+
 _BY_STATUS = {
     401: "unauthorized",
     408: "deadline",
@@ -100,6 +106,9 @@ _BY_STATUS = {
 def _outcome(answer: _Answer, record: RequestRecord) -> str:
     if record.error_code == "cancelled" or not (answer.complete or record.error_code):
         return "cancelled"
+    # Of two revisions behind one name it means that one lacks the model: not the client's mistake.
+    if record.error_code == MODEL_NOT_FOUND:
+        return MODEL_NOT_FOUND
     # An error inside a stream comes after a status line that says 200.
     status = answer.status if answer.status >= 400 else record.error_status or answer.status
     if status in _BY_STATUS:

@@ -1,4 +1,5 @@
 import pytest
+from prometheus_client import REGISTRY, Gauge
 
 from dfastllm import __version__
 from support.scripted import ScriptedGenerator
@@ -45,3 +46,24 @@ def test_version_and_metrics() -> None:
     assert metrics.headers["content-type"].startswith("text/plain")
     assert "dfastllm_requests_running" in metrics.text
     assert client.post("/health").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        "text/plain;version=0.0.4;q=0.5",
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+        "application/openmetrics-text;version=1.0.0;escaping=underscores",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6",
+        "text/plain;version=1.0.0;escaping=values",
+    ],
+)
+def test_a_colon_in_the_name_of_a_metric_stays_whatever_prometheus_asks_for(accepted: str) -> None:
+    """Its older versions ask for OpenMetrics first, its newer ones say what they can escape."""
+    gauge = Gauge("vllm:of_a_test", "Like those that carry vLLM's names.", ["engine"])
+    try:
+        gauge.labels("0").set(3)
+        told = Served().client.get("/metrics", headers={"accept": accepted}).text
+    finally:
+        REGISTRY.unregister(gauge)
+    assert 'vllm:of_a_test{engine="0"} 3.0' in told.splitlines()

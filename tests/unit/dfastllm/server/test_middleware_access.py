@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 
 from dfastllm.core import FinishReason
 from dfastllm.errors import DeadlineExceeded, EngineFailed, InvalidRequest, RowFailed
+from dfastllm.metrics import HttpMetrics
+from dfastllm.server.middleware.access import AccessMiddleware
 from support.scripted import Say, ScriptedGenerator
 from support.served import TEXT, Served
 
@@ -77,6 +79,7 @@ def test_probes_are_quiet_and_the_log_can_be_off() -> None:
         (ScriptedGenerator(), TEXT, "ok"),
         (ScriptedGenerator(), {**TEXT, "stream": True}, "ok"),
         (ScriptedGenerator(refusal=InvalidRequest("no")), TEXT, "client_error"),
+        (ScriptedGenerator(), {**TEXT, "model": "another"}, "model_not_found"),
         (ScriptedGenerator(refusal=EngineFailed("dead")), TEXT, "unavailable"),
         (ScriptedGenerator([Say(error=RowFailed("x"))]), TEXT, "server_error"),
         (ScriptedGenerator([Say(error=DeadlineExceeded("x"))]), TEXT, "deadline"),
@@ -96,6 +99,34 @@ def test_outcomes_are_counted(
     before = count("completions", outcome)
     Served(engine=engine).client.post("/v1/completions", json=body)
     assert count("completions", outcome) == before + 1
+
+
+async def looks_around(scope: Scope, receive: Receive, send: Send) -> None:
+    seen = REGISTRY.get_sample_value("dfastllm_http_requests_running")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(seen).encode()})
+
+
+@pytest.mark.parametrize(
+    ("path", "running"), [("/v1/chat/completions", b"1.0"), ("/v1/models", b"0.0")]
+)
+def test_requests_under_way_are_counted_if_they_want_answers(path: str, running: bytes) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def call(app: ASGIApp) -> None:
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+        await AccessMiddleware(app, metrics=HttpMetrics())(scope, receive_nothing, send)
+
+    async def receive_nothing() -> Message:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(call(looks_around))
+    assert sent[1]["body"] == running
+    asyncio.run(call(broken))
+    assert REGISTRY.get_sample_value("dfastllm_http_requests_running") == 0
 
 
 def test_paths_nobody_serves_are_one_label() -> None:
