@@ -28,10 +28,12 @@ class Access:
     """How to find the credentials; found again at each `load`.
 
     The named kubeconfig, else $KUBECONFIG, else the pod's own account, else ~/.kube/config.
+    `context` is one of the kubeconfig's, None its current one.
     """
 
     kubeconfig: str | None = None
     account: Path = SERVICE_ACCOUNT_FILES
+    context: str | None = None
 
     async def load(self) -> Configuration:
         file = self._file()
@@ -50,6 +52,7 @@ class Access:
             else:
                 await load_kube_config(  # type: ignore[no-untyped-call]
                     config_file=file,
+                    context=self.context,
                     client_configuration=configuration,
                     persist_config=False,
                     # Python's ssl takes certificates from files only. In memory no key lands on a

@@ -1,0 +1,61 @@
+"""What came out of a look: of one check, and of all of them together. Pure data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dfastllm_operator.analysis.metric import Unit
+from dfastllm_operator.canary.measurement import Outcome
+
+ORDER = (Outcome.PASS, Outcome.WAITING, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL)
+"""The later, the more it weighs."""
+
+PROGRESS = "progress"
+"""Name of what is checked beside the metrics: that requests come to an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One bound of one metric, with its numbers.
+
+    `bound` is as in the CR (`max`, `min`, `maxRegression`), `limit` its value. `candidate` and
+    `stable` are the measured values, `samples` the requests on the side that had fewer.
+    """
+
+    name: str
+    outcome: Outcome
+    message: str
+    reason: str = ""
+    bound: str = ""
+    limit: float | None = None
+    candidate: float | None = None
+    stable: float | None = None
+    samples: int = 0
+    unit: Unit = Unit.COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All checks that apply, after one look. `at` is None while there was none in the window."""
+
+    checks: tuple[Check, ...]
+    at: float | None = None
+    began_at: float | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The one that weighs most. Where nothing applies, nothing is against the candidate."""
+        return max((c.outcome for c in self.checks), key=ORDER.index, default=Outcome.PASS)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of what failed, each once."""
+        return _once(c.name for c in self.checks if c.outcome is Outcome.FAIL)
+
+    @property
+    def message(self) -> str:
+        """Why it came out so; of a pass, what it is based on."""
+        return "; ".join(_once(c.message for c in self.checks if c.outcome is self.outcome))
+
+
+def _once(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))

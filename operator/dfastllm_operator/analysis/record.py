@@ -1,0 +1,63 @@
+"""A report as the state machine and the CR's status take it: short, in words. Pure.
+
+Numbers are written as text, with their units: the API server has no good way with fractions, and
+what reads them are people.
+"""
+
+import math
+from datetime import UTC, datetime
+
+from dfastllm_operator.analysis.metric import Unit, written
+from dfastllm_operator.analysis.outcome import Check, Report
+from dfastllm_operator.canary import measurement as canary
+from dfastllm_operator.canary.measurement import Measurement, Outcome
+from dfastllm_operator.core import Json
+
+LONGEST = 512
+
+
+def measurement(report: Report, window: datetime, now: float) -> Measurement:
+    """For the state machine. `window` is when the weight was confirmed that this is about.
+
+    The time is that of asking: a source that is away brings no newer look, and counts.
+    """
+    return Measurement(
+        at=datetime.fromtimestamp(now, UTC),
+        window=window,
+        outcome=report.outcome,
+        checks=tuple(canary.Check(c.name, c.outcome, c.message) for c in report.checks),
+        entries=tuple(entries(report)),
+    )
+
+
+def entries(report: Report) -> list[Json]:
+    """What status shows: one entry for each check that was made, in the order of the gates."""
+    return [_entry(check) for check in report.checks]
+
+
+def _entry(check: Check) -> Json:
+    entry = {
+        "metric": check.name,
+        "outcome": str(check.outcome),
+        "bound": _bound(check),
+        "candidate": _value(check.candidate, check.unit),
+        "stable": _value(check.stable, check.unit),
+        "samples": check.samples or None,
+        "reason": check.reason or None,
+        "message": None if check.outcome is Outcome.PASS else check.message[:LONGEST],
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _bound(check: Check) -> str | None:
+    if check.limit is None:
+        return None
+    if check.bound == "maxRegression":
+        return f"{check.bound} {check.limit:g} %"
+    return f"{check.bound} {written(check.limit, check.unit)}"
+
+
+def _value(value: float | None, unit: Unit) -> str | None:
+    if value is None:
+        return None
+    return "beyond the last bucket" if math.isinf(value) else written(value, unit)

@@ -1,0 +1,135 @@
+"""Judges a candidate by what both sides did in a window. Pure.
+
+Nothing passes without data, and what is known of a part of the pods can fail but not pass.
+"""
+
+from collections.abc import Iterator
+
+from dfastllm_operator.analysis.compare import Bound, bounds, certain, violated, words
+from dfastllm_operator.analysis.measure import Measured, Pair, measure
+from dfastllm_operator.analysis.metric import MetricName
+from dfastllm_operator.analysis.outcome import PROGRESS, Check, Report
+from dfastllm_operator.analysis.plan import Plan
+from dfastllm_operator.analysis.series import Unusable
+from dfastllm_operator.analysis.window import Side, SideWindow, Window
+from dfastllm_operator.canary.measurement import Outcome
+
+ALL = 100
+
+
+def judge(
+    plan: Plan, window: Window, *, weight: int, restarts: int = 0, trouble: str = ""
+) -> Report:
+    """All checks after the latest look. `trouble`: why the source could not be asked just now.
+
+    `weight` is the candidate's share: at 100 stable has no traffic, and nothing is compared with
+    it. `restarts` are those of the candidate since it got that weight, as Kubernetes counts them: a
+    process that died reports nothing itself.
+    """
+    checks = [
+        *_hang(plan, window),
+        *(
+            _check(bound, plan, window, restarts, trouble)
+            for gate in plan.gates
+            for bound in bounds(gate)
+            if not (bound.compares and weight >= ALL)
+        ),
+    ]
+    return Report(tuple(checks), at=window.at, began_at=window.began_at)
+
+
+def _hang(plan: Plan, window: Window) -> Iterator[Check]:
+    side = window.side(Side.CANDIDATE)
+    if window.at is None or not side.answered or side.running <= 0:
+        return
+    stuck_s = window.at - side.progress_at
+    if stuck_s >= plan.request_timeout_s:
+        text = (
+            f"the candidate has {side.running:.0f} requests running and has finished none for "
+            f"{stuck_s:.0f} s, longer than a request may take: it hangs"
+        )
+        yield Check(PROGRESS, Outcome.FAIL, text, reason="Hangs")
+
+
+def _check(bound: Bound, plan: Plan, window: Window, restarts: int, trouble: str) -> Check:
+    if bound.metric is MetricName.RESTARTS:
+        return _restarts(bound, restarts)
+    if trouble:
+        return bound.check(Outcome.ERROR, trouble, reason="SourceFailed")
+    if window.at is None:
+        return bound.check(Outcome.WAITING, "the warm-up is not over", reason="WarmUp")
+    return _of_bound(bound, plan, window)
+
+
+def _restarts(bound: Bound, restarts: int) -> Check:
+    failed = restarts > bound.limit
+    times = "once" if restarts == 1 else f"{restarts} times"
+    return bound.check(
+        Outcome.FAIL if failed else Outcome.PASS,
+        f"the candidate restarted {times}" if restarts else "no restarts",
+        reason="Restarted" if failed else "",
+        pair=Pair(Measured(restarts, 0)),
+    )
+
+
+def _of_bound(bound: Bound, plan: Plan, window: Window) -> Check:
+    pair = None
+    try:
+        pair = _pair(bound, window)
+        enough = pair.samples >= max(plan.min_samples, 1)
+        if violated(bound, pair) if enough else certain(bound, pair, plan.min_samples):
+            return bound.check(Outcome.FAIL, words(bound, pair), reason="OutOfBounds", pair=pair)
+    except Unusable as problem:
+        text = f"{bound.metric}: {problem.message}"
+        return bound.check(Outcome.INCONCLUSIVE, text, reason=problem.flaw, pair=pair)
+    if not enough:
+        return _too_few(bound, pair, plan, window)
+    if silent := _silent(bound, window):
+        return bound.check(Outcome.INCONCLUSIVE, silent, reason="SilentPods", pair=pair)
+    return bound.check(Outcome.PASS, words(bound, pair), pair=pair)
+
+
+def _pair(bound: Bound, window: Window) -> Pair:
+    candidate = _measured(bound.metric, window.side(Side.CANDIDATE), Side.CANDIDATE)
+    if not bound.compares:
+        return Pair(candidate)
+    return Pair(candidate, _measured(bound.metric, window.side(Side.STABLE), Side.STABLE))
+
+
+def _measured(metric: MetricName, side: SideWindow, which: Side) -> Measured:
+    """Of pods that told something in the latest look; what they told before is old."""
+    if not side.answered:
+        for pod, problem in sorted(side.unusable.items()):
+            raise Unusable(problem.flaw, f"no metrics of {which}: pod {pod}: {problem.message}")
+        raise Unusable.no_pods(which)
+    measured = measure(metric, side)
+    if measured.value is None and measured.samples:
+        raise Unusable.empty(which)
+    return measured
+
+
+def _too_few(bound: Bound, pair: Pair, plan: Plan, window: Window) -> Check:
+    """Slow traffic is waited for; none at all is not."""
+    lacking = [
+        (side, measured.samples)
+        for side, measured in ((Side.CANDIDATE, pair.candidate), (Side.STABLE, pair.stable))
+        if measured is not None and measured.samples < max(plan.min_samples, 1)
+    ]
+    counts = " and ".join(f"{count} on {side}" for side, count in lacking)
+    text = f"{bound.metric}: {counts} of the {max(plan.min_samples, 1)} requests it takes"
+    for side, _ in lacking:
+        has = window.side(side)
+        if has.finished_at != window.at and has.running <= 0:
+            text += f"; none came to {side} since the last look"
+            return bound.check(Outcome.INCONCLUSIVE, text, reason="NoTraffic", pair=pair)
+    return bound.check(Outcome.WAITING, text, reason="FewSamples", pair=pair)
+
+
+def _silent(bound: Bound, window: Window) -> str:
+    for which in (Side.CANDIDATE, Side.STABLE) if bound.compares else (Side.CANDIDATE,):
+        unusable = window.side(which).unusable
+        if unusable:
+            pod, problem = min(unusable.items(), key=lambda item: item[0])
+            others = f" and {len(unusable) - 1} more" if len(unusable) > 1 else ""
+            return f"no metrics of {which}: pod {pod}{others}: {problem.message}"
+    return ""

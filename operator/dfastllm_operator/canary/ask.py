@@ -1,0 +1,283 @@
+"""The questions of the transition table. Pure."""
+
+from dfastllm_operator import names
+from dfastllm_operator.analysis.plan import OnInconclusive
+from dfastllm_operator.canary.hold import obstacle
+from dfastllm_operator.canary.look import Look
+from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.canary.moves import target
+from dfastllm_operator.canary.phase import Cause, RolloutPhase
+from dfastllm_operator.canary.policy import Strategy
+from dfastllm_operator.canary.room import ALL, fits, size_for
+from dfastllm_operator.canary.ruling import Ruling, counted, rule
+
+# Nothing is on its way.
+
+
+def unknown(look: Look) -> bool:
+    return look.status.stable is None
+
+
+def two_unknown(look: Look) -> bool:
+    if not unknown(look):
+        return False
+    serving = look.seen.serving[0] if look.seen.serving else names.SLOTS[0]
+    return any(not look.seen.slot(slot).empty for slot in names.SLOTS if slot != serving)
+
+
+def at_stable(look: Look) -> bool:
+    return not look.moved_on
+
+
+def ungated(look: Look) -> bool:
+    return look.moved_on and not look.gated
+
+
+def acceptable(look: Look) -> bool:
+    return look.moved_on and look.gated and obstacle(look) is None
+
+
+def not_failed(look: Look) -> bool:
+    return look.seen.wanted != look.status.failed
+
+
+def other_acceptable(look: Look) -> bool:
+    return not_failed(look) and acceptable(look)
+
+
+def retried(look: Look) -> bool:
+    order = look.order("retry")
+    return order is not None and order.revision == look.seen.wanted == look.status.failed
+
+
+def retry_acceptable(look: Look) -> bool:
+    return retried(look) and acceptable(look)
+
+
+# What a person asks for.
+
+
+def aborted(look: Look) -> bool:
+    return look.order_for_candidate("abort")
+
+
+def outdated(look: Look) -> bool:
+    candidate = look.status.candidate
+    return candidate is None or look.seen.wanted != candidate.revision
+
+
+def not_canary(look: Look) -> bool:
+    return look.spec.strategy is not Strategy.CANARY
+
+
+def promotable(look: Look) -> bool:
+    return look.order_for_candidate("promote") and look.candidate_seen.ready > 0
+
+
+def stray_order(look: Look) -> bool:
+    return any(look.order(kind) is not None for kind in ("promote", "abort", "retry"))
+
+
+def paused_by_user(look: Look) -> bool:
+    """Holds what has weight or could get it; a promotion that was ordered goes on."""
+    if not look.spec.paused:
+        return False
+    match look.status.phase:
+        case RolloutPhase.PREPARING:
+            return look.sized
+        case RolloutPhase.PROMOTING:
+            return look.status.weight < ALL and look.status.cause is not Cause.PROMOTED
+        case _:
+            return True
+
+
+# What protects clients.
+
+
+def just_lost(look: Look) -> bool:
+    return look.lost
+
+
+def still_lost(look: Look) -> bool:
+    if look.status.weight or look.candidate_seen.ready:
+        return False
+    return look.past(look.status.tally.lost_at, look.spec.analysis.interval_s)
+
+
+def lost_for_good(look: Look) -> bool:
+    unready = not look.candidate_seen.ready
+    return unready and look.status.tally.losses >= look.spec.analysis.limits.failures
+
+
+def hopeless(look: Look) -> bool:
+    return look.candidate_seen.hopeless and not look.candidate_seen.ready
+
+
+def late(look: Look) -> bool:
+    return look.past(look.status.step_since, look.spec.progress_deadline_s)
+
+
+def late_to_be_ready(look: Look) -> bool:
+    waits = look.status.weight != target(look).weight and not look.sized
+    return late(look) and waits
+
+
+def late_to_be_routed(look: Look) -> bool:
+    return late(look) and look.status.weight == target(look).weight and not look.reported
+
+
+# What leads on, or holds.
+
+
+def sized(look: Look) -> bool:
+    return look.sized
+
+
+def _waits_for_weight(look: Look) -> bool:
+    return look.status.weight != target(look).weight
+
+
+def too_small(look: Look) -> bool:
+    return _waits_for_weight(look) and look.status.replicas < size_for(look, target(look))
+
+
+def cramped(look: Look) -> bool:
+    return too_small(look) and not _fits(look)
+
+
+def weighable(look: Look) -> bool:
+    return _waits_for_weight(look) and look.sized
+
+
+def reported(look: Look) -> bool:
+    return not _waits_for_weight(look) and look.reported
+
+
+def scaler_unhealthy(look: Look) -> bool:
+    return look.seen.scaler_healthy is False
+
+
+# What the metrics say.
+
+
+def _ruling(look: Look) -> Ruling:
+    found = look.fresh
+    if found is None:
+        return Ruling.GO_ON
+    tally = counted(look.status.tally, found)
+    return rule(tally, found.outcome, look.spec.analysis.limits)
+
+
+def measured(look: Look) -> bool:
+    return look.fresh is not None
+
+
+def metrics_failed(look: Look) -> bool:
+    return _ruling(look) is Ruling.FAILED
+
+
+def undecided(look: Look) -> bool:
+    return _ruling(look) is Ruling.UNDECIDED
+
+
+def undecided_abort(look: Look) -> bool:
+    aborts = look.spec.analysis.limits.on_inconclusive is OnInconclusive.ABORT
+    return undecided(look) and aborts
+
+
+def unreadable(look: Look) -> bool:
+    return undecided(look) and look.fresh is not None and look.fresh.outcome is Outcome.ERROR
+
+
+def step_edited(look: Look) -> bool:
+    return _waits_for_weight(look)
+
+
+def passed(look: Look) -> bool:
+    return _ruling(look) is Ruling.PASSED
+
+
+def passed_early(look: Look) -> bool:
+    return passed(look) and not _pause_over(look)
+
+
+def passed_last(look: Look) -> bool:
+    return passed(look) and look.in_last_step
+
+
+def over(look: Look) -> bool:
+    return _held_by(look, Cause.STEP_PAUSE) and _pause_over(look) and _as_it_was(look)
+
+
+def over_last(look: Look) -> bool:
+    return over(look) and look.in_last_step
+
+
+def resumable(look: Look) -> bool:
+    """What the rollout waited for has come."""
+    if look.spec.paused:
+        return False
+    match look.status.cause:
+        case Cause.STEP_PAUSE:
+            return not _as_it_was(look) and look.candidate_seen.ready > 0
+        case Cause.INCONCLUSIVE | Cause.SOURCE_FAILED:
+            conclusive = look.fresh is not None and look.fresh.outcome is Outcome.PASS
+            return conclusive or (not _as_it_was(look) and look.candidate_seen.ready > 0)
+        case Cause.NO_ROOM:
+            return _fits(look)
+        case Cause.SCALER_UNHEALTHY:
+            return look.seen.scaler_healthy is not False
+        case _:
+            return True
+
+
+def _held_by(look: Look, cause: Cause) -> bool:
+    return look.status.cause is cause and not look.spec.paused
+
+
+def _as_it_was(look: Look) -> bool:
+    """The weight is still the one that was judged."""
+    return look.status.weight == look.status.confirmed == look.step.weight
+
+
+def _pause_over(look: Look) -> bool:
+    pause_s = look.step.pause_s
+    return pause_s <= 0 or look.past(look.status.confirmed_at, pause_s)
+
+
+def _fits(look: Look) -> bool:
+    candidate = look.status.candidate
+    assert candidate is not None
+    return fits(look, size_for(look, target(look)), candidate.revision, candidate.slot)
+
+
+# What ends.
+
+
+def former(look: Look) -> bool:
+    return look.former_stands
+
+
+def forgiven(look: Look) -> bool:
+    return bool(look.status.failed) and not_failed(look)
+
+
+def without_weight(look: Look) -> bool:
+    return look.status.leaving is None and look.without_weight
+
+
+def drained(look: Look) -> bool:
+    leaving = look.status.leaving
+    return leaving is not None and not leaving.drained and look.idle
+
+
+def gone(look: Look) -> bool:
+    return look.gone
+
+
+def gone_failed(look: Look) -> bool:
+    return look.gone and bool(look.status.failed)
+
+
+def gone_acceptable(look: Look) -> bool:
+    return look.gone and acceptable(look)

@@ -1,0 +1,35 @@
+"""Why a change that asks for a canary is held. Pure."""
+
+from dfastllm_operator.canary.look import Look
+from dfastllm_operator.canary.observation import Obstacle
+from dfastllm_operator.canary.room import fits, most_for
+
+WAY_OUT = "rollout.strategy RollingUpdate would go without a gate."
+
+
+def obstacle(look: Look) -> Obstacle | None:
+    """What a canary of the wanted revision lacks now."""
+    if look.seen.obstacles:
+        first = look.seen.obstacles[0]
+        return Obstacle(first.reason, f"{first.message} {WAY_OUT}")
+    if not look.seen.slot(look.free_slot).empty:
+        return Obstacle("SlotBusy", f"Pods of a former revision still hold slot {look.free_slot}.")
+    most = most_for(look)
+    if not fits(look, most, look.seen.wanted, look.free_slot):
+        each = look.gpus_of(look.seen.wanted)
+        return Obstacle(
+            "NoRoom",
+            f"{most} replicas of revision {look.seen.wanted} with {each} GPUs each do not fit "
+            f"maxGPUs {look.spec.max_gpus} beside stable: raise it, or lower replicas. {WAY_OUT}",
+        )
+    return None
+
+
+def held(look: Look) -> Obstacle | None:
+    """What holds a change at this moment, for the condition RolloutBlocked."""
+    status = look.status
+    if not look.moved_on or status.candidate or status.leaving or not look.gated:
+        return None
+    if look.seen.wanted == status.failed:
+        return None
+    return obstacle(look)

@@ -1,0 +1,53 @@
+"""What one look at the metrics amounts to. Pure data, made by the analysis."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from dfastllm_operator.core import Json
+
+
+class Outcome(StrEnum):
+    """What a look, or one check of it, says."""
+
+    PASS = "Pass"
+    """Every gate was checked and held."""
+    FAIL = "Fail"
+    """At least one gate was checked and did not hold."""
+    INCONCLUSIVE = "Inconclusive"
+    """There was nothing to check a gate on: no data, NaN, stale, a missing label, no traffic."""
+    ERROR = "Error"
+    """The source could not be asked."""
+    WAITING = "Waiting"
+    """Too few requests yet, but their number grows; counts as nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One gate: `metric` by its name in the CR, and a sentence with the numbers."""
+
+    metric: str
+    outcome: Outcome
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """All gates at one moment.
+
+    `window` is the `confirmed_at` of the status that it was taken for: one of another step, or of
+    another candidate, is void. `outcome` is the worst of the checks, Fail first. `entries` are what
+    the status shows of it.
+    """
+
+    at: datetime
+    window: datetime
+    outcome: Outcome
+    checks: tuple[Check, ...] = ()
+    entries: tuple[Json, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """Why it came out so."""
+        said = [c.text for c in self.checks if c.outcome is self.outcome]
+        return "; ".join(dict.fromkeys(said))

@@ -1,0 +1,97 @@
+"""What a decision on a rollout looks at: the two slots, the route, orders and the metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dfastllm_operator.canary.measurement import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSeen:
+    """A slot as it is in the cluster.
+
+    `revision` is the hash its InferenceService was applied with, "" when there is none. `wanted`
+    are the replicas its Deployment asks for, `ready` its ready endpoints, `pods` its pods that are
+    not on their way out, `leaving` those that are, with `gpus_leaving`. `running` are the requests
+    on the slot, None when they could not be counted. `symptom` says why a pod is not ready, in
+    words; `hopeless` that waiting does not mend it.
+    """
+
+    revision: str = ""
+    wanted: int = 0
+    ready: int = 0
+    pods: int = 0
+    leaving: int = 0
+    gpus_leaving: int = 0
+    running: int | None = 0
+    symptom: str = ""
+    hopeless: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not self.revision and not self.pods and not self.leaving
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSeen:
+    """The route as it is in the cluster.
+
+    `weights` by slot are those of its spec. `current`: its controller has accepted exactly this
+    generation.
+    """
+
+    weights: Mapping[str, int]
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why there can be no canary now. `reason` is a CamelCase word, `message` says what to do."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A person's wish, from an annotation `REVISION/NONCE`; for another revision it is void."""
+
+    revision: str
+    nonce: str
+
+    def __str__(self) -> str:
+        return f"{self.revision}/{self.nonce}"
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The annotations as they stand; those that were carried out before are in the status."""
+
+    promote: Order | None = None
+    abort: Order | None = None
+    retry: Order | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The world as one decision sees it.
+
+    `wanted` is the hash of what the spec asks for. `serving` is the slot and revision that serve
+    when no status says so: after an upgrade, or when the status was lost. `gpus` are the GPUs of
+    one replica by revision. `obstacles` are what a canary lacks, but for room. `frozen` is
+    `spec.paused`. `scaler_healthy` None: there is none, or it has not said.
+    """
+
+    wanted: str
+    slots: Mapping[str, SlotSeen] = field(default_factory=dict)
+    route: RouteSeen | None = None
+    serving: tuple[str, str] | None = None
+    gpus: Mapping[str, int] = field(default_factory=dict)
+    obstacles: tuple[Obstacle, ...] = ()
+    orders: Orders = Orders()
+    measurement: Measurement | None = None
+    scaler_healthy: bool | None = None
+    frozen: bool = False
+
+    def slot(self, slot: str) -> SlotSeen:
+        return self.slots.get(slot, SlotSeen())

@@ -1,0 +1,82 @@
+"""How many replicas each side may have: sizes in proportion to stable, within the GPUs there are.
+
+Pods on their way out still hold their GPUs, and count.
+"""
+
+import math
+
+from dfastllm_operator.canary.decision import Bounds
+from dfastllm_operator.canary.look import Look
+from dfastllm_operator.canary.policy import Step
+
+ALL = 100
+
+
+def size_for(look: Look, step: Step) -> int:
+    """Replicas that the candidate needs before it gets the weight of `step`."""
+    stable = max(1, look.stable_seen.wanted)
+    if step.weight >= ALL:
+        return max(stable, step.replicas or 0)
+    return step.replicas or max(1, math.ceil(stable * step.weight / ALL))
+
+
+def most_for(look: Look) -> int:
+    """The most replicas that the candidate will need, stable staying as it is."""
+    return max(size_for(look, step) for step in (*look.spec.steps, Step(ALL)))
+
+
+def fits(look: Look, replicas: int, revision: str, slot: str) -> bool:
+    """Whether `revision` can have so many replicas in `slot`, beside stable."""
+    limit = look.spec.max_gpus
+    if limit is None:
+        return True
+    wanted = look.gpus_of(revision) * max(replicas, look.seen.slot(slot).pods)
+    return _gpus_leaving(look) + _gpus_of_stable(look) + wanted <= limit
+
+
+def allowed(look: Look, replicas: int, revision: str) -> int:
+    """As many of `replicas` as there are GPUs for now."""
+    limit, each = look.spec.max_gpus, look.gpus_of(revision)
+    if limit is None or not each:
+        return replicas
+    left = limit - _gpus_leaving(look) - _gpus_of_stable(look)
+    return max(0, min(replicas, left // each))
+
+
+def bounds(look: Look) -> Bounds:
+    """What the rollout leaves of stable's replicas."""
+    status = look.status
+    other = status.candidate or status.leaving
+    if other is None:
+        return Bounds(cap=_cap(look, 0, 0))
+    each, floor = look.gpus_of(other.revision), max(1, status.floor)
+    if status.leaving is not None:
+        kept = max(status.leaving.replicas, look.seen.slot(other.slot).pods)
+        cap = _cap(look, kept * each, 0)
+    else:
+        fixed = max((step.replicas or 0 for step in look.spec.steps), default=0)
+        fixed = max(fixed, status.replicas)
+        caps = (_cap(look, fixed * each, 0), _cap(look, 0, each))
+        cap = None if None in caps else min(c for c in caps if c is not None)
+    return Bounds(floor=floor, cap=None if cap is None else max(cap, floor), steady=True)
+
+
+def _cap(look: Look, others: int, beside_each: int) -> int | None:
+    """Replicas of stable, with `others` GPUs taken and `beside_each` taken for each replica."""
+    limit, stable = look.spec.max_gpus, look.status.stable
+    each = beside_each + (look.gpus_of(stable.revision) if stable else 0)
+    if limit is None or not each:
+        return None
+    return max(0, limit - others - _gpus_leaving(look)) // each
+
+
+def _gpus_of_stable(look: Look) -> int:
+    stable = look.status.stable
+    if stable is None:
+        return 0
+    seen = look.stable_seen
+    return look.gpus_of(stable.revision) * max(seen.pods, seen.wanted)
+
+
+def _gpus_leaving(look: Look) -> int:
+    return sum(slot.gpus_leaving for slot in look.seen.slots.values())

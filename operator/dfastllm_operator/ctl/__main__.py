@@ -1,0 +1,11 @@
+"""The command `kubectl-dfastllm`, which kubectl finds as `kubectl dfastllm`."""
+
+from dfastllm_operator.ctl.commands import build_ctl
+
+
+def main() -> None:
+    build_ctl()()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""What holds on every path of a rollout, whatever people, pods, routes and operators do.
+
+The world checks each write by itself: weights, endpoints, delays, GPUs (`support.rollout_world`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dfastllm_operator.canary.machine import decide
+from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.canary.observation import Observation, Obstacle
+from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.policy import Step, Strategy
+from dfastllm_operator.canary.state import RolloutStatus
+from support.rollout_world import CANARY, Behavior, World
+
+Action = Callable[[World], None]
+Path = list[tuple[Action, int]]
+
+BEHAVIORS = {
+    "A": Behavior(),
+    "B": Behavior(says=Outcome.FAIL),
+    "C": Behavior(ready_s=6.0),
+    "D": Behavior(ready_s=None),
+    "E": Behavior(says=Outcome.INCONCLUSIVE, running=2),
+    "G": Behavior(gpus=2),
+    "H": Behavior(),
+}
+GOOD, BAD = ("A", "C"), ("B", "D")
+
+
+def _set(name: str, value: object) -> Action:
+    return lambda world: setattr(world, name, value)
+
+
+def _spec(**fields: Any) -> Action:
+    return lambda world: setattr(world, "spec", replace(world.spec, **fields))
+
+
+def _order(kind: str) -> st.SearchStrategy[Action]:
+    nonces = st.integers(0, 3).map(str)
+    return nonces.map(lambda nonce: lambda world: world.order(kind, nonce))
+
+
+cut_short = st.integers(0, 4).map(lambda n: lambda world: world.tick(effects=n))
+"""An operator that is killed between any two writes of one look."""
+
+wishes: st.SearchStrategy[Action] = st.one_of(
+    _order("promote"),
+    _order("abort"),
+    _order("retry"),
+    st.booleans().map(lambda b: _spec(paused=b)),
+    st.booleans().map(lambda b: _set("frozen", b)),
+    st.sampled_from([(Step(100),), (Step(1), Step(30, replicas=2)), CANARY.steps]).map(
+        lambda steps: _spec(steps=steps)
+    ),
+)
+faults: st.SearchStrategy[Action] = st.one_of(
+    st.booleans().map(lambda b: _set("accepts", b)),
+    st.sampled_from(["stable", "candidate", "candidate"]).map(
+        lambda role: lambda world: world.lose_role(role)
+    ),
+    st.just(lambda world: world.mend()),
+    st.sampled_from([None, True, False]).map(lambda b: _set("scaler_healthy", b)),
+    st.sampled_from([(), (Obstacle("GatewayApiMissing", "Install it."),)]).map(
+        lambda obstacles: _set("obstacles", obstacles)
+    ),
+)
+scaling: st.SearchStrategy[Action] = st.integers(1, 5).map(lambda n: lambda world: world.scale(n))
+asking = st.sampled_from(sorted(BEHAVIORS)).map(lambda r: _set("wanted", r))
+actions = st.one_of(asking, asking, wishes, faults, scaling, cut_short)
+paths = st.lists(st.tuples(actions, st.integers(0, 25)), min_size=2, max_size=12)
+"""Each action with the seconds after it: also over the ends of deadlines and delays."""
+
+
+def follow(world: World, path: Path) -> Iterator[World]:
+    for action, seconds in path:
+        action(world)
+        yield world.run(seconds)
+
+
+def begun(max_gpus: int | None = None) -> World:
+    spec = replace(CANARY, max_gpus=max_gpus)
+    return World(spec=spec, behaviors={k: replace(b) for k, b in BEHAVIORS.items()}).run(8)
+
+
+def healed(world: World) -> World:
+    """Nothing is broken, held or odd any more."""
+    world.accepts, world.obstacles, world.frozen, world.scaler_healthy = True, (), False, None
+    world.spec = replace(CANARY, max_gpus=world.spec.max_gpus)
+    world.orders = replace(world.orders, promote=None, abort=None, retry=None)
+    world.mend()
+    return world
+
+
+def settled(world: World, seconds: int = 400) -> World:
+    """Long enough for everything that time brings about; then nothing is left to do."""
+    world.run(seconds)
+    stored, weights, slots = world.stored, dict(world.weights), set(world.slots)
+    world.run(50)
+    assert (world.stored, world.weights, set(world.slots)) == (stored, weights, slots)
+    return world
+
+
+def ends(world: World) -> tuple[object, ...]:
+    """The end state, up to slot letters, times and history."""
+    status = world.status
+    assert status.stable is not None
+    stable = status.stable.slot
+    return (
+        status.phase,
+        status.stable.revision,
+        status.candidate,
+        status.leaving,
+        {("stable" if slot == stable else "other"): w for slot, w in world.weights.items()},
+        ["stable" if slot == stable else "other" for slot in world.slots],
+        [slot.revision for slot in world.slots.values()],
+    )
+
+
+EXAMPLES = 15
+
+
+@cache
+def undisturbed(max_gpus: int | None) -> tuple[object, ...]:
+    fresh = begun(max_gpus)
+    fresh.wanted = "Z"
+    return ends(settled(fresh))
+
+
+few = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@few
+@given(paths, st.sampled_from([None, 4, 6]))
+def test_every_path_ends_where_the_last_good_spec_leads(path: Path, max_gpus: int | None) -> None:
+    world = begun(max_gpus)
+    for _ in follow(world, path):
+        pass
+    healed(world).wanted = "Z"
+    world.scale(1)
+    assert ends(settled(world)) == undisturbed(max_gpus)
+
+
+@few
+@given(st.lists(st.tuples(st.sampled_from("ABCD"), st.integers(0, 60)), max_size=8))
+def test_flapping_between_good_and_bad_revisions_ends_as_the_last_one_does(
+    asked: list[tuple[str, int]],
+) -> None:
+    world = begun()
+    for revision, seconds in asked:
+        world.wanted = revision
+        world.run(seconds)
+    status = settled(world).status
+    assert status.stable is not None
+    if world.wanted in GOOD:
+        assert (status.phase, status.stable.revision) == (RolloutPhase.STABLE, world.wanted)
+    else:
+        assert (status.phase, status.failed) == (RolloutPhase.FAILED, world.wanted)
+        assert status.stable.revision in GOOD
+
+
+@few
+@given(paths)
+def test_a_bad_revision_never_takes_the_place_of_one_that_serves(path: Path) -> None:
+    world = begun()
+    world.wanted = "B"
+    world.run(3)
+    serves, ready, told = world.status.stable, True, 0
+    for _ in follow(world, path):
+        stable = world.status.stable
+        assert stable is not None
+        assert serves is not None
+        if stable.revision in BAD and stable != serves and ready:
+            updated = any(news.reason == "UpdatedInPlace" for news in world.told[told:])
+            assert updated or world.status.handled.promote, "nobody asked for it"
+        serves, ready, told = stable, world.ready(stable.slot) > 0, len(world.told)
+
+
+@few
+@given(paths, st.integers(0, 30))
+def test_a_stale_look_moves_nothing_twice(path: Path, age: int) -> None:
+    """A decision on an old status is bound to its resourceVersion, and is decided again."""
+    world = begun()
+    world.wanted = "C"
+    old: tuple[RolloutStatus, Observation] | None = None
+    for number, _ in enumerate(follow(world, path)):
+        if number == age % len(path):
+            old = world.status, world.observe()
+    if old is not None:
+        first = decide(world.spec, *old, world.now)
+        assert first == decide(world.spec, *old, world.now), "the same look, the same decision"
+        assert first.moved is (first.status != old[0])
+        assert first.arrangement is None or not first.moved
+
+
+@few
+@given(paths)
+def test_strategies_can_be_changed_at_any_time(path: Path) -> None:
+    world = begun()
+    for _ in follow(world, path):
+        pass
+    healed(world).wanted = "Z"
+    world.spec = replace(world.spec, strategy=Strategy.RECREATE)
+    status = settled(world).status
+    assert status.phase is RolloutPhase.STABLE
+    assert status.stable is not None
+    assert status.stable.revision == "Z"

@@ -1,0 +1,165 @@
+"""What people read, as text and to the letter."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from textwrap import dedent
+
+import pytest
+from rich.console import Console, RenderableType
+
+from dfastllm_operator.ctl.history import history
+from dfastllm_operator.ctl.rendering import age, block, line, revisions
+from dfastllm_operator.ctl.view import view
+from support.rollouts import BAD, GOOD, Json, failed, service, under_way
+
+NOW = datetime(2026, 11, 28, 20, 1, 35, tzinfo=UTC)
+
+
+def text(renderable: RenderableType) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120).print(renderable)
+    return "\n".join(row.rstrip() for row in out.getvalue().splitlines())
+
+
+def shown(cr: Json) -> str:
+    return text(block(view(cr), NOW))
+
+
+def lines(expected: str) -> str:
+    return dedent(expected).strip("\n")
+
+
+def test_a_rollout_at_a_step() -> None:
+    rollout = under_way(step=1, weight=50, confirmed=10, tally={"failures": 1})
+    assert shown(service({**rollout, "measurements": [GOOD, BAD]})) == lines(
+        """
+        team/chat  Analyzing for 95s, at this step for 4m35s
+        stable     aaaa111111  slot a   50 %  ###############...............
+        candidate  bbbb222222  slot b   50 %  ###############...............
+        the route still gives the candidate 10 %
+        steps      10 % > [50 %] > 100 %
+
+        metric            candidate  stable  allowed             samples  verdict
+        errorRate         0 %                max 1 %             61       Pass
+        tokensPerForward  1.00       3.85    maxRegression 30 %  61       Fail
+        tokensPerForward 1.00 is 74.0 % below stable's 3.85 (allowed: 30 %)
+        failed looks at this step: 1 of 2
+        """
+    )
+
+
+def test_a_rollout_that_failed() -> None:
+    assert shown(service(failed())) == lines(
+        """
+        team/chat  Failed for 95s
+        stable  aaaa111111  slot a  100 %  ##############################
+        revision bbbb222222 failed and is not tried again by itself
+
+        MetricsFailed: tokensPerForward 1.00 is 74.0 % below stable's 3.85 (allowed: 30 %)
+        """
+    )
+
+
+def test_a_service_without_a_rollout() -> None:
+    assert shown(service(None)) == "team/chat\nno rollout: strategy Canary"
+
+
+def test_a_paused_service_says_that_nothing_happens() -> None:
+    said = shown(service(under_way(), paused=True))
+    assert "spec.paused is set: the operator changes nothing, not even back" in said
+
+
+def test_the_same_sentence_is_said_once() -> None:
+    away = {"outcome": "Error", "message": "http://prometheus: connection refused"}
+    rollout = under_way(measurements=[{**GOOD, **away}, {**BAD, **away}])
+    assert shown(service(rollout)).count("connection refused") == 1
+
+
+def test_words_in_brackets_are_no_markup() -> None:
+    said = shown(service(failed(message="[red]pod x[/red]")))
+    assert "[red]pod x[/red]" in said
+
+
+def test_an_unknown_phase_is_shown_as_it_is() -> None:
+    assert "Pondering" in shown(service(under_way("Pondering")))
+
+
+@pytest.mark.parametrize(
+    ("rollout", "expected"),
+    [
+        (None, "no rollout, strategy Canary"),
+        (
+            under_way(weight=50, confirmed=10, step=1),
+            "Analyzing step=2/3 weight=10->50 candidate=bbbb222222 stable=aaaa111111",
+        ),
+        (
+            under_way(measurements=[GOOD, BAD], tally={"failures": 1}),
+            "Analyzing step=1/3 weight=10 candidate=bbbb222222 stable=aaaa111111 "
+            "errorRate=0%:Pass tokensPerForward=1.00|3.85:Fail failures=1",
+        ),
+        (
+            failed(),
+            "Failed stable=aaaa111111 failed=bbbb222222 cause=MetricsFailed "
+            "- tokensPerForward 1.00 is 74.0 % below stable's 3.85 (allowed: 30 %)",
+        ),
+    ],
+)
+def test_a_line_tells_the_same(rollout: Json | None, expected: str) -> None:
+    assert line(view(service(rollout))) == expected
+
+
+def record(revision: str, created: str, uid: str = "uid-chat", **data: object) -> Json:
+    return {
+        "metadata": {"creationTimestamp": created, "ownerReferences": [{"uid": uid}]},
+        "data": {
+            "hash": revision,
+            "inputs": {"model": {"uri": f"hf://{revision}"}},
+            "resolved": {"image": "server:1"},
+            **data,
+        },
+    }
+
+
+def test_revisions_are_listed_the_newest_first_with_their_part() -> None:
+    cr = service(failed())
+    records = [
+        record("0000000000", "2026-11-26T10:00:00Z"),
+        record("bbbb222222", "2026-11-28T19:00:00Z"),
+        record("aaaa111111", "2026-11-27T10:00:00Z"),
+        record("cccc333333", "2026-11-28T19:30:00Z", uid="of-a-former-service"),
+    ]
+    assert text(revisions(history(cr, records, view(cr)))) == lines(
+        """
+        revision    created               role    model            image
+        bbbb222222  2026-11-28T19:00:00Z  failed  hf://bbbb222222  server:1
+        aaaa111111  2026-11-27T10:00:00Z  stable  hf://aaaa111111  server:1
+        0000000000  2026-11-26T10:00:00Z          hf://0000000000  server:1
+        """
+    )
+
+
+def test_without_a_rollout_the_serving_revision_is_marked() -> None:
+    cr = service(None)
+    (entry,) = history(cr, [record("aaaa111111", "2026-11-27T10:00:00Z")], view(cr))
+    assert entry.role == "serving"
+
+
+def test_no_revisions_are_said_to_be_none() -> None:
+    assert text(revisions([])) == "no revisions are kept"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-5, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (275, "4m35s"),
+        (3600, "1h"),
+        (11_000, "3h3m"),
+        (400_000, "4d"),
+    ],
+)
+def test_ages_are_short(seconds: int, expected: str) -> None:
+    assert age(NOW - timedelta(seconds=seconds), NOW) == expected
+    assert age(None, NOW) == "?"
