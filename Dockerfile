@@ -74,13 +74,15 @@ RUN set -eu; \
     "$VIRTUAL_ENV/bin/python" -c 'import torch; torch.ones(2, 2) @ torch.ones(2, 2)'
 
 # -- the project as a wheel ------------------------------------------------------------------------
+# Without the README, which is the page of a package index: another word in it is no other image.
 FROM uv AS wheel
 ARG UV_DEFAULT_INDEX
 COPY requirements/dev.txt /build/requirements/
-COPY LICENSE NOTICE README.md pyproject.toml /build/source/
+COPY LICENSE NOTICE pyproject.toml /build/source/
 COPY model_server /build/source/model_server
 COPY operator /build/source/operator
-RUN uv build --wheel --build-constraints /build/requirements/dev.txt --require-hashes \
+RUN touch /build/source/README.md \
+ && uv build --wheel --build-constraints /build/requirements/dev.txt --require-hashes \
       --out-dir /build/wheel /build/source
 
 # -- the project, as the files that are laid over that environment ---------------------------------

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from cluster import binaries, crds, debian, rig, standing
+from cluster import binaries, crds, debian, fitness, rig, standing
 from cluster.binaries import BuildFailed
 from cluster.debian import Unfit
 from cluster.images import ImportFailed
@@ -24,6 +24,7 @@ from cluster.processes import NotReady
 from cluster.standing import Elsewise
 
 MIB = 1 << 20
+KEDA = ("keda-operator", "keda-adapter")
 HANDLED = (  # they say it all
     BuildFailed,
     Elsewise,
@@ -126,11 +127,20 @@ def packages() -> None:
 
 
 @app.command()
+def check() -> None:
+    """Try whether this machine can have real nodes, in a second and without a trace."""
+    fitness.require()
+    print("this machine can have real nodes")
+
+
+@app.command()
 def build(
     nodes: Annotated[bool, typer.Option(help="also what real nodes run")] = False,
+    keda: Annotated[bool, typer.Option(help="also KEDA, of one story")] = False,
 ) -> None:
     """Build whatever is missing."""
-    for name, path in binaries.ensure(standing.NEEDED if nodes else rig.NEEDED).items():
+    needed = standing.NEEDED if nodes else rig.NEEDED
+    for name, path in binaries.ensure([*needed, *(KEDA if keda else ())]).items():
         print(f"{name}: {path}")
 
 

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cluster import toolchain
+from cluster import room, toolchain
 from cluster.alone import alone
 from cluster.parts import Files, Part, part_of
 
 BUILD_S = 1800.0  # one program, from nothing, on a slow machine
+PROGRAM_BYTES = 1 * room.GB  # of one, with the modules and objects that the toolchain keeps of it
 WAIT_S = 2 * 3600.0  # for another run that builds everything
 
 
@@ -35,14 +36,23 @@ def cache_folder() -> Path:
 
 def ensure(names: Iterable[str], say: Callable[[str], None] = print) -> dict[str, Path]:
     """Where each program, or folder of files, lies; made now if it lies nowhere."""
-    paths = {name: _given(name) or _kept(name) for name in names}
-    missing = [name for name, path in paths.items() if not path.exists()]
-    if missing:
+    paths = {name: _place(name) for name in names}
+    lacking = [name for name, path in paths.items() if not path.exists()]
+    if lacking:
         with alone(cache_folder(), WAIT_S):
-            for name in missing:
+            for name in lacking:
                 if not paths[name].exists():  # another run may have made it meanwhile
                     _make(name, paths[name], say)
     return paths
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """What `ensure` would make."""
+    return [name for name in names if not _place(name).exists()]
+
+
+def _place(name: str) -> Path:
+    return _given(name) or _kept(name)
 
 
 def _given(name: str) -> Path | None:

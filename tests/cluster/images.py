@@ -38,19 +38,44 @@ def write(archive: Path, reference: str, programs: Mapping[str, Path], argv: Seq
 
 def load(ctr: Path, sockets: Iterable[Path], archive: Path) -> None:
     """Into the stores of all nodes at a time, whose containerds listen at `sockets`."""
-    what = ("--namespace", "k8s.io", "images", "import", str(archive.resolve()))
-    imports = [
+    if failed := _everywhere(ctr, sockets, "import", str(archive.resolve())):
+        raise ImportFailed(f"{archive}: {failed}")
+
+
+def remove(ctr: Path, sockets: Iterable[Path], references: Sequence[str]) -> None:
+    """From the stores of all nodes, with all that has lost its name; one without it is content."""
+    for socket in sockets:
+        argv = [str(ctr), "--address", str(socket), "--namespace", "k8s.io", "images"]
+        listed = subprocess.run([*argv, "ls"], capture_output=True, text=True, check=False).stdout
+        gone = [*references, *nameless(listed, references)]
+        if failed := _everywhere(ctr, [socket], "rm", "--sync", *gone):
+            raise ImportFailed(f"{' '.join(gone)}: {failed}")
+
+
+def nameless(listed: str, removed: Sequence[str]) -> list[str]:
+    """The kubelet's own records, by id, of images of which `ctr images ls` will show no name."""
+    rows = [(row[0], row[2]) for line in listed.splitlines()[1:] if len(row := line.split()) > 2]
+    ids = [(name, target) for name, target in rows if name.startswith("sha256:")]
+    kept = {
+        target for row in rows if row not in ids and row[0] not in removed for target in row[1:]
+    }
+    return [name for name, target in ids if target not in kept]
+
+
+def _everywhere(ctr: Path, sockets: Iterable[Path], *what: str) -> str:
+    """`ctr images` on all nodes at a time; what the first says that fails."""
+    calls = [
         subprocess.Popen(
-            [str(ctr), "--address", str(socket), *what],
+            [str(ctr), "--address", str(socket), "--namespace", "k8s.io", "images", *what],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         for socket in sockets
     ]
-    said = [process.communicate()[0] for process in imports]
-    if failed := [text for text, process in zip(said, imports, strict=True) if process.returncode]:
-        raise ImportFailed(f"{archive}: {failed[0].strip()}")
+    said = [process.communicate()[0] for process in calls]
+    failed = [text for text, process in zip(said, calls, strict=True) if process.returncode]
+    return failed[0].strip() if failed else ""
 
 
 def _tar(members: Mapping[str, bytes]) -> bytes:

@@ -48,7 +48,7 @@ class Place:
 
 def lay(folder: Path, places: Sequence[Place]) -> None:
     """Namespaces are files in `folder`, to be entered by `nsenter --net=FILE`."""
-    _refuse_overlap()
+    refuse_overlap()
     if not BRIDGE_FILTER.exists():
         run("modprobe", "br_netfilter")
     folder.mkdir()
@@ -103,7 +103,7 @@ def _there(link: str) -> bool:
     return Path(f"/sys/class/net/{link}").exists()
 
 
-def _refuse_overlap() -> None:
+def refuse_overlap() -> None:
     """Before anything is made: a machine that uses the range would lose a part of its network."""
     for route in json.loads(run("ip", "-4", "-json", "route")):
         network = IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])

@@ -3,7 +3,7 @@
 Each part is a Go module of its own in `go/NAME`: the parts disagree about the versions of what they
 share, and one module for all would build none of them as its authors do. `go.mod` there says which
 version, `go.sum` what its bytes are. To take another: `go get -tool MAIN-PACKAGE@VERSION` in the
-folder. Kubernetes and KServe also need the `replace` lines of their own go.mod at that version
+folder. Kubernetes, KServe and KEDA also need the `replace` lines of their go.mod at that version
 (Kubernetes': each `k8s.io/NAME => ./staging/...` as `k8s.io/NAME => k8s.io/NAME v0.MINOR.PATCH`).
 """
 
@@ -70,6 +70,7 @@ _KUBERNETES = "k8s.io/kubernetes"
 _KSERVE = "github.com/kserve/kserve"
 _KWOK = "sigs.k8s.io/kwok"
 _CONTAINERD = "github.com/containerd/containerd/v2"
+_KEDA = "github.com/kedacore/keda/v2"
 
 PARTS = (
     Part("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
@@ -146,6 +147,10 @@ PARTS = (
     Part("pause", {"pause": "."}),
     Part("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
     Part(
+        "keda",
+        {"keda-operator": f"{_KEDA}/cmd/operator", "keda-adapter": f"{_KEDA}/cmd/adapter"},
+    ),
+    Part(
         "manifests",
         files={
             "gateway-api": (
@@ -167,7 +172,7 @@ PARTS = (
             ),
             "keda": (
                 Files(
-                    "github.com/kedacore/keda/v2",
+                    _KEDA,
                     "config/crd/bases",
                     _crds(
                         "keda.sh",

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from cluster import (
     kserve,
     machines,
     network,
+    room,
     sysctls,
 )
 from cluster.controlplane import ControlPlane
@@ -48,6 +49,8 @@ API_SERVER_FLAGS = (
     f"--default-unreachable-toleration-seconds={NODE_LOST_S}",
 )
 READY_S = 120.0
+ROOM_BYTES = 1 * room.GB  # of etcd, logs and what containers write
+NODE_BYTES = 3 * room.GB  # of a node's store with this project's images in it, twice while loading
 
 
 class Elsewise(Exception):
@@ -79,6 +82,11 @@ class Cluster:
         """Into every node's store, where it stays when the cluster goes."""
         sockets = [machines.socket(self.folder, name) for name in self.nodes]
         images.load(Path(self.programs["ctr"]), sockets, archive)
+
+    def remove_images(self, references: Sequence[str]) -> None:
+        """From every node's store, with the layers that no other image has."""
+        sockets = [machines.socket(self.folder, name) for name in self.nodes]
+        images.remove(Path(self.programs["ctr"]), sockets, references)
 
     def stop(self, name: str) -> None:
         """A program, or a node with all on it, as by loss of power."""
@@ -125,6 +133,8 @@ def get() -> Cluster:
 def up(nodes: int) -> Cluster:
     """Returns when everything is ready. One that is up already is left as it is."""
     debian.require()
+    if not find():
+        room.require(folder(), ROOM_BYTES + nodes * NODE_BYTES, f"a cluster of {nodes}")
     paths = binaries.ensure(NEEDED)
     with _alone():
         if cluster := find():

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import standing
 from cluster.processes import until
 from cluster.standing import Cluster
-from e2e import measured, site
+from e2e import measured, owned, site
 from e2e.installation import RESTRICTED, Installation
 from e2e.report import Report, Story, tables
 from e2e.services import Services
@@ -27,20 +26,25 @@ REPORT = pytest.StashKey[Report]()
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The tests' own: the one that is up; else one of two nodes, for as long as they run."""
-    if found := standing.find():
+    if site.elsewhere():
+        pytest.skip("only on a cluster of the tests' own")
+    with owned.one(nodes=2) as found:
         yield found
-        return
-    try:
-        yield standing.up(nodes=2)
-    finally:
-        standing.down()
 
 
 @pytest.fixture(scope="session")
 def the_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    if kubeconfig := os.environ.get("E2E_KUBECONFIG"):
-        return site.foreign(Path(kubeconfig), tmp_path_factory.mktemp("kubectl"))
+    if kubeconfig := site.elsewhere():
+        return site.foreign(kubeconfig, tmp_path_factory.mktemp("kubectl"))
     return site.own(request.getfixturevalue("cluster"))
+
+
+@pytest.fixture
+def own(the_site: Site) -> Cluster:
+    """Whose processes are on this machine: of a cluster of others, none is touched."""
+    if the_site.standing is None:
+        pytest.skip("only on a cluster of the tests' own")
+    return the_site.standing
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +65,7 @@ def services(the_site: Site, installation: Installation) -> Iterator[Services]:
     """Those of a new namespace that is gone afterwards."""
     kubectl, name = the_site.kubectl, f"e2e-{secrets.token_hex(3)}"
     kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, RESTRICTED)
+    kubectl("label", "namespace", name, RESTRICTED, owned.LABEL)
     found = Services(kubectl, name, the_site.gateway_address)
     try:
         until(lambda: bool(found.objects("serviceaccounts")), f"default service account of {name}")

@@ -43,6 +43,12 @@ class Site:
     standing: Cluster | None
 
 
+def elsewhere() -> Path | None:
+    """The kubeconfig of a cluster of others, if the stories are to run there."""
+    value = os.environ.get("E2E_KUBECONFIG")
+    return Path(value) if value else None
+
+
 def foreign(kubeconfig: Path, home: Path) -> Site:
     """As the environment says; `home` is for kubectl's cache."""
     return Site(

@@ -14,20 +14,11 @@ from e2e.clients import Readers, asking
 from e2e.installation import OPERATOR, Installation
 from e2e.report import Story
 from e2e.services import SMALL, Json, Services
-from e2e.site import Site
 from support.packaging import NAMESPACE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 NODE_LOST_S = 300.0  # until a node that says nothing is given up, and its pods run elsewhere
 OPERATOR_BACK_S = 120.0
-
-
-@pytest.fixture
-def own(the_site: Site) -> Cluster:
-    """Whose processes are on this machine."""
-    if the_site.standing is None:
-        pytest.skip("kills processes of nodes: only on a cluster of the tests' own")
-    return the_site.standing
 
 
 @pytest.fixture

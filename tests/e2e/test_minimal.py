@@ -1,7 +1,4 @@
-"""The least there can be: one small YAML, and tokens stream to OpenAI's client.
-
-The story with Prometheus has not passed yet: no sample reaches it.
-"""
+"""The least there can be: one small YAML, and tokens stream to OpenAI's client."""
 
 import time
 from typing import Any
@@ -20,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SAMPLE = (MANIFESTS / "samples" / "minimal.yaml").read_text()
 SUM = Question(user("What is 27 + 48?"), "75", {})
 CAPITAL = Question(user("What is the capital of France?"), "Paris", {})
-COUNTER = "vllm:generation_tokens_total"
+TOKENS = "sum(vllm:generation_tokens_total)"
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +79,25 @@ def test_openais_client_reaches_the_service_by_a_forwarded_port(
         story.saw(right(ask(client, "tiny", SUM)))
 
 
-def test_prometheus_counts_the_tokens_that_clients_got(
+def test_prometheus_counts_the_tokens_of_a_streamed_answer(
     services: Services, tiny: Endpoint, story: Story
 ) -> None:
-    with tiny.openai() as client:
-        create: Any = client.chat.completions.create
-        used = create(model="tiny", messages=SUM.messages).usage.completion_tokens
-    with tiny.http() as pod:
-        lines = pod.get("/metrics").text.splitlines()
-    written = next(float(line.split()[-1]) for line in lines if line.startswith(COUNTER))
-    assert written >= used > 0
-    with prometheus.scraping(services) as scraped:
-        assert scraped.wait(f"sum({COUNTER})", at_least=written) == written
+    with prometheus.scraping(services) as scraped, tiny.openai() as client:
+        scraped.wait("count(up == 1)", at_least=1)
+        before = scraped.value(TOKENS)
+        began = time.monotonic()
+        used = streamed_tokens(client)
+        assert used > 0
+        assert scraped.wait(TOKENS, at_least=before + used) == before + used
+        story.measured(tokens=used, counted_s=time.monotonic() - began)
+    story.requests += 1
+
+
+def streamed_tokens(client: Any) -> int:
+    """Of one answer, as its stream says at the end."""
+    create, options = client.chat.completions.create, {"include_usage": True}
+    with create(model="tiny", messages=SUM.messages, stream=True, stream_options=options) as stream:
+        return int(next(chunk.usage for chunk in stream if chunk.usage).completion_tokens)
 
 
 def test_smol_speaks_english_by_adaptive_parallel_decoding(

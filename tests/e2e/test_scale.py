@@ -1,6 +1,6 @@
 """More and fewer replicas while clients stream: what was accepted is answered.
 
-By hand only so far: a story with KEDA is not written yet.
+By hand; `test_keda.py` is about scaling by load.
 """
 
 import pytest

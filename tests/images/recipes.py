@@ -4,6 +4,8 @@ A key changes whenever something else would come out: it is the image's tag and 
 """
 
 import hashlib
+import json
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,7 +65,7 @@ class Recipe:
         digest.update(repr((base, sorted(self.arguments(choices).items()))).encode())
         for path in self.files():
             digest.update(f"\0{path.relative_to(self.folder)}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(hashlib.sha256(_content(path)).digest())
         return digest.hexdigest()[:12]
 
     def files(self) -> Iterator[Path]:
@@ -75,7 +77,16 @@ class Recipe:
             yield from (p for p in found if p.is_file() and p.parent.name != "__pycache__")
 
 
-_PROJECT = (".dockerignore", "LICENSE", "NOTICE", "README.md", "pyproject.toml")
+def _content(path: Path) -> bytes:
+    """What of a file goes into an image: settings of the project's tools do not."""
+    if path.name != "pyproject.toml":
+        return path.read_bytes()
+    project = tomllib.loads(path.read_text())
+    hatch = project.get("tool", {}).get("hatch")
+    return json.dumps([project.get("build-system"), project.get("project"), hatch]).encode()
+
+
+_PROJECT = (".dockerignore", "LICENSE", "NOTICE", "pyproject.toml")
 _INITIALIZER = Path(__file__).parent / "storage-initializer"
 
 RECIPES = {

@@ -38,7 +38,11 @@ class Helm:
     kubeconfig: Path | None = None
 
     def __call__(self, *args: str) -> str:
-        given = {"HOME": self.home, "HELM_CACHE_HOME": self.home, "HELM_CONFIG_HOME": self.home}
+        given: dict[str, object] = {
+            "HOME": self.home,
+            "HELM_CACHE_HOME": self.home,
+            "HELM_CONFIG_HOME": self.home,
+        }
         given |= {"HELM_DATA_HOME": self.home, "KUBECONFIG": self.kubeconfig or os.devnull}
         done = subprocess.run(
             [self.program, *args],

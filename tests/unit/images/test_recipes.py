@@ -63,6 +63,17 @@ def test_a_key_changes_with_every_file(small: Recipe, tmp_path: Path, changed: s
     assert small.key(CPU) != before
 
 
+def test_settings_of_tools_are_not_in_an_image(small: Recipe, tmp_path: Path) -> None:
+    recipe = replace(small, sources=("pyproject.toml",))
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[project]\nname = "a"\n')
+    before = recipe.key(CPU)
+    project.write_text('[project]\nname = "a"\n[tool.ruff]\nline-length = 100\n')
+    assert recipe.key(CPU) == before
+    project.write_text('[project]\nname = "a"\nlicense = "MIT"\n')
+    assert recipe.key(CPU) != before
+
+
 @pytest.mark.parametrize(
     "choices",
     [

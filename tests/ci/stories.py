@@ -1,0 +1,56 @@
+"""The end-to-end stories in the order of their worth to CI, and how many of them fit.
+
+`seconds` were measured on two cores with nothing else to do (`docs/log.md`) and rounded up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FIRST = "test_one_small_yaml_ends_in_tokens_through_the_gateway"
+SLOWER = 1.5  # how much slower than measured a machine may be
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """`tests` is below `tests/e2e`, as pytest takes it; `options` are for pytest too."""
+
+    tests: str
+    seconds: float
+    options: tuple[str, ...] = ()
+    needs_none_up: bool = False  # a cluster of its own, of which there is one at a time
+
+    @property
+    def fits_in_s(self) -> float:
+        return self.seconds * SLOWER
+
+
+STORIES = (
+    Story(f"test_minimal.py::{FIRST}", 45),
+    Story("test_change.py", 60),
+    Story("test_wrong.py", 120),
+    Story("test_keys.py", 60),
+    Story("test_faults.py", 240),
+    Story("test_scale.py", 60),
+    Story("test_minimal.py", 90, ("-k", f"not {FIRST}")),
+    Story("test_delete.py", 45),
+    Story("test_pvc.py", 120),
+    Story("test_protocols.py", 45),
+    Story("test_install.py", 90),
+    Story("test_cluster.py", 120),
+    Story("test_images.py", 180),
+    Story("test_leftovers.py", 45, needs_none_up=True),
+)
+
+
+def needed_s(stories: Iterable[Story]) -> float:
+    return sum(story.fits_in_s for story in stories)
+
+
+def chosen(left_s: float) -> list[Story]:
+    """The first ones, up to the first that does not fit: what follows is worth less."""
+    found: list[Story] = []
+    for story in STORIES:
+        if needed_s([*found, story]) > left_s:
+            break
+        found.append(story)
+    return found
