@@ -47,11 +47,17 @@ def _suite_table(suite: str, results: Results) -> str:
     count = next(iter(rows.values()))["n"]
     best = frontier(suite, rows)
     body = [
-        [f"**{rule}**" if rule in best else rule, *(_cell(row, key) for key, _ in shown)]
+        [_name(rule, row, best), *(_cell(row, key) for key, _ in shown)]
         for rule, row in rows.items()
     ]
     head = ["rule", *(title for _, title in shown)]
     return f"**{suite}** ({count} questions)\n\n{_markdown(head, body)}"
+
+
+def _name(rule: str, row: Row, best: set[str]) -> str:
+    """A rule that comes to the same as another says so: it was not asked again."""
+    name = f"**{rule}**" if rule in best else rule
+    return f"{name} = {row['same_as']}" if "same_as" in row else name
 
 
 def frontier(suite: str, rows: Mapping[str, Row]) -> set[str]:

@@ -10,6 +10,8 @@ else.
 import argparse
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from benchmarks.quality_checkpoint import checkpoint_of
 from benchmarks.quality_suites import Suite, load_suite
 from benchmarks.reader_loops import causal, figures, published
 from benchmarks.report import RESULTS, Report, goal
+from dfastllm.__main__ import SPINS
 from dfastllm.cli.bench_client import Target
 from dfastllm.cli.bench_load import Load, run_load
 from dfastllm.cli.bench_report import summarise
@@ -202,4 +205,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if "GOMP_SPINCOUNT" not in os.environ:  # read when torch loads: begin anew, as the server waits
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.reader", *sys.argv[1:]])
     main()

@@ -216,7 +216,11 @@ def execute(page: Path, mark: str, urls: Mapping[str, str] = NO_SERVERS) -> None
     """Run the blocks of a page; a model's name in one says which server it means."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for block, promised in session(page, mark):
-        url = next((urls[name] for name in urls if f'model="{name}"' in block.text), EXAMPLE_URL)
+        meant = [name for name in SERVED if f'model="{name}"' in block.text]
+        assert len(meant) == 1 or EXAMPLE_URL not in block.text, (
+            f"{page}:{block.line}: which model?"
+        )
+        url = urls[meant[0]] if meant and urls else EXAMPLE_URL
         code = compile(block.text.replace(EXAMPLE_URL, url), f"{page}:{block.line}", "exec")
         out = io.StringIO()
         with redirect_stdout(out):
@@ -258,9 +262,11 @@ def served(name: str) -> Iterator[str]:
         verifies=built.engine.verifies,
     )
     service.start()
-    with serving(bare_app(context)) as url:
-        yield url
-    service.close()
+    try:
+        with serving(bare_app(context)) as url:
+            yield url
+    finally:
+        service.close()
 
 
 # The examples leave closing their client to the interpreter.

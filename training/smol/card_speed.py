@@ -9,7 +9,8 @@ _HEAD = """
 ## Speed on a CPU
 
 One reader over HTTP, everyday questions (`python -m benchmarks.reader`); the base alone with its
-key and value cache in the same run. The verifier is included.
+key and value cache in the same run. The verifier is included. Where `default` is a rule that has
+other names too (`apd`, a preset), its rows show by how much runs of the same differ.
 """
 _AS_FAST = 0.97  # of the base's speed: less than runs differ by
 

@@ -65,9 +65,10 @@ their programs. Tokens are text and the end of the turn, never filler; a forward
 denoiser's; passes of the verifier, and of the context network where it does not verify, stand
 apart. Everyday answers have at most 128 tokens, facts 48, tasks
 96. Intervals are 95 %; of the rules in bold none is beaten in quality by one with more tokens a
-forward. *Base alone* is the base, a token at a time. Tokens per second are those of several
-answers side by side, to compare rules by, not what a reader gets. Raw results:
-`benchmarks/results/quality/`.
+forward. *Base alone* is the base, a token at a time. A rule "= another" comes to the same settings
+and was not asked again. Tokens per second are those of many answers side by side in one run on a
+shared machine: no measure of a rule, and not what a reader gets. Raw results, all in
+`benchmarks/results/quality/`:
 """
 
 _TARGETS = """
@@ -83,8 +84,8 @@ Set before training. One token a step is the rule `fixed 1 block 32` where it wa
 _WEAKNESSES = """
 ## Known weaknesses
 
-- A model of this size is often wrong: it invents facts, miscalculates and translates badly, as its
-  base does.
+- A model of this size is often wrong: it invents facts and translates badly, as its base does.
+{facts}- It follows system prompts and remembers earlier turns poorly, as its base does.
 - Lists and poems repeat themselves{loops}.
 - English only. Rows of at most {longest} tokens were seen in training; the configured limit is
   {limit}. Text right of the block that is being filled is never seen: no infilling.
@@ -145,7 +146,8 @@ def _run(report: Mapping[str, Any]) -> str:
     said += [f"torch {report['versions']['torch']}"] if "versions" in report else []
     said += [f"{name} {asked[name]}" for name in ("dtype", "rows", "verifier")
              if asked.get(name) is not None]  # fmt: skip
-    return f"- `{asked['model']}`: {', '.join(filter(None, said))}\n"
+    name = report.get("benchmark", asked["model"])
+    return f"- `{name}` of `{asked['model']}`: {', '.join(filter(None, said))}\n"
 
 
 def _suite(suite: Suite, found: Measured) -> str:
@@ -156,6 +158,8 @@ def _suite(suite: Suite, found: Measured) -> str:
         return ""
     best = frontier(suite, rows)
     named = {f"**{rule}**" if rule in best else rule: row for rule, row in rows.items()}
+    named = {f"{name} = {row['same_as']}" if "same_as" in row else name: row
+             for name, row in named.items()}  # fmt: skip
     if suite in found.base:
         named[_BASE] = found.base[suite]
     left_out = [] if suite in _FREE else ["repeated_trigrams", "ended"]
@@ -200,8 +204,8 @@ def _missed(found: Measured) -> str:
 
 def _weaknesses(found: Measured, limit: int) -> str:
     plain = found.first_row(targets.ONE_A_STEP, Suite.EVERYDAY)
-    many, four = (found.first_row(rules, Suite.MANY)
-                  for rules in (targets.ONE_A_STEP, targets.FOUR_A_STEP))  # fmt: skip
+    many, four = (found.first_row(rules, Suite.MANY)  # in the same blocks
+                  for rules in (targets.OWN_BLOCKS, targets.FOUR_A_STEP))  # fmt: skip
     loops = collapse = ""
     if plain is not None:
         loops = f" ({100 * plain['repeated_trigrams']:.1f} % of trigrams in everyday answers)"
@@ -211,8 +215,22 @@ def _weaknesses(found: Measured, limit: int) -> str:
             "four tokens a step"
         )
     return _WEAKNESSES.format(
-        longest=max(LENGTHS), limit=limit, loops=loops, collapse=collapse
+        longest=max(LENGTHS), limit=limit, loops=loops, collapse=collapse, facts=_lost_facts(found)
     ) + _weak_tasks(found)
+
+
+def _lost_facts(found: Measured) -> str:
+    """Right answers by kind of fact, beside the base's: what the total hides."""
+    row, base = found.first_row(targets.ONE_A_STEP, Suite.FACTS), found.base.get(Suite.FACTS)
+    if row is None or base is None or "kinds" not in base:
+        return ""
+    kinds = row.get("kinds", {})
+    listed = ", ".join(
+        f"{name} {kinds[name]['right']} of {kind['n']} (the base {kind['right']})"
+        for name, kind in base["kinds"].items()
+        if name in kinds and kinds[name]["n"] == kind["n"]
+    )
+    return f"- It knows less than its base, but for what it was taught: {listed}.\n"
 
 
 def _weak_tasks(found: Measured) -> str:

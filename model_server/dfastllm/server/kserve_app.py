@@ -19,7 +19,9 @@ from starlette.routing import BaseRoute
 from dfastllm.server.app import build_app
 from dfastllm.server.argv import bare_argv
 from dfastllm.server.lifecycle import Lifecycle, Loaded
+from dfastllm.server.middleware.access import MODEL_NOT_FOUND
 from dfastllm.server.model import DiffusionModel
+from dfastllm.server.record import record_of
 from dfastllm.server.serving import serve
 from dfastllm.server.stack import build_stack
 from dfastllm.settings import Settings
@@ -104,6 +106,9 @@ async def _on_kserve_error(request: Request, error: Exception) -> Response:
     """KServe's protocols have an error form of their own: `{"error": "text"}`."""
     status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
     headers: dict[str, Any] = {"Retry-After": "5"} if status == 503 else {}
+    if isinstance(error, errors.ModelNotFound):  # the record's words are those of our own routes
+        record = record_of(request.scope)
+        record.error_code, record.error_status = MODEL_NOT_FOUND, int(status)
     body = orjson.dumps({"error": str(error)})
     return Response(body, status_code=int(status), headers=headers, media_type="application/json")
 

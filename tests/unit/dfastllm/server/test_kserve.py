@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.types import ASGIApp
 
 from dfastllm.core import FinishReason
@@ -260,3 +261,18 @@ def test_the_command_line_is_back_after_a_failed_import() -> None:
     with pytest.raises(ImportError), bare_argv():
         raise ImportError(len(sys.argv))
     assert sys.argv == former
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/models/other:predict", {"instances": ["a"]}), ("/v2/models/other/infer", infer(["a"]))],
+)
+def test_a_model_that_is_not_served_is_counted_as_that(
+    served: KServed, path: str, body: Any
+) -> None:
+    labels = {"route": "predict" if "predict" in path else "infer", "outcome": "model_not_found"}
+    before = REGISTRY.get_sample_value("dfastllm_requests_total", labels) or 0.0
+    response = served.post(path, body)
+    assert response.status_code == 404
+    assert "error" in response.json()
+    assert REGISTRY.get_sample_value("dfastllm_requests_total", labels) == before + 1

@@ -55,8 +55,8 @@ def test_the_card_says_what_it_is_whose_it_was_and_how_it_was_made(found: Measur
 def test_runs_are_listed_with_their_settings(found: Measured) -> None:
     found.rules["apd 0.5"]["one"]["device"] = "a GPU"
     text = card(found)
-    assert "- `preview-1`: 2026-11-28, a GPU, cpu, torch 2.11, dtype bfloat16, rows 8\n" in text
-    assert "\n- `causal:builtin:smol-base`: " in text
+    assert "of `preview-1`: 2026-11-28, a GPU, cpu, torch 2.11, dtype bfloat16, rows 8\n" in text
+    assert "of `causal:builtin:smol-base`: " in text
     one = text[text.index("**one** (4 questions)") : text.index("**many** (4 questions)")]
     assert "| a GPU |" in one, "figures of several machines are told apart"
     assert "| cpu |" not in text[text.index("**many** (4") : text.index("## Targets")]
@@ -68,12 +68,13 @@ def test_targets_are_judged_by_floor_and_stretch(found: Measured) -> None:
         "NLL per token of everyday questions, one token a step": "floor met",
         "repeated trigrams in them": "stretch met",
         "short answers that end within 128 tokens": "stretch met",
-        "facts: share of the base's own score kept": "**missed**",
+        "facts: score as a share of the base's own": "**missed**",
+        "facts: of what the base answers rightly, still right": "reported",
         "one-answer tasks, one token a step": "stretch met",
         "many-answer tasks, one token a step": "floor met",
         "many-answer tasks, four tokens a step": "reported",
         "APD: tokens per diffusion forward, everyday questions": "stretch met",
-        "APD: NLL against one token a step": "stretch met",
+        "APD: NLL against one token a step, everyday questions": "stretch met",
         "APD: tokens per diffusion forward, one-answer tasks": "floor met",
         "APD: points against one token a step, one-answer tasks": "floor met",
         "APD: tokens per diffusion forward, many-answer tasks": "floor met",
@@ -107,10 +108,10 @@ def test_passes_of_the_context_network_stand_beside_the_verifiers(found: Measure
 def test_what_was_missed_is_said_in_words(found: Measured) -> None:
     text = card(found)
     assert (
-        "**Below their floor:** facts: share of the base's own score kept; "
+        "**Below their floor:** facts: score as a share of the base's own; "
         "APD: points against one token a step, many-answer tasks." in text
     )
-    assert "kept | at least 90 % | at least 105 % | 66.7 % (" in text
+    assert "own | at least 90 % | at least 105 % | 66.7 % (" in text
     assert "fall from 75 % to 25 % at four tokens a step" in text
     assert "- Tasks below 67 %, of few questions each: `kind 3` 0." in text
 
@@ -125,10 +126,29 @@ def test_blocks_of_32_go_before_the_models_own(found: Measured) -> None:
     assert verdicts["many-answer tasks, one token a step"] == 25
 
 
+def test_apd_is_held_against_the_models_own_blocks_too(found: Measured) -> None:
+    found.rules["fixed 1 block 32"] = found.rules["fixed 4"]
+    named = {target.name: target for target in targets.targets(found)}
+    of_32 = named["APD: points against one token a step, many-answer tasks"]
+    own = named["APD: points against one token a step in its own blocks, many-answer tasks"]
+    assert (of_32.floor, own.floor) == (0.0, None)
+    assert of_32.measured != own.measured, "each against its own answers"
+    assert own.verdict == "reported"
+
+
+def test_facts_that_were_lost_are_said_by_kind(found: Measured) -> None:
+    found.base["facts"]["kinds"] = {"capital": {"n": 4, "right": 3}, "sum": {"n": 9, "right": 1}}
+    found.rules["fixed 1"]["facts"]["kinds"] = {
+        "capital": {"n": 4, "right": 1}, "sum": {"n": 8, "right": 8},
+    }  # fmt: skip
+    said = "It knows less than its base, but for what it was taught: capital 1 of 4 (the base 3)."
+    assert said in card(found)
+
+
 def test_facts_of_other_questions_are_not_compared(found: Measured) -> None:
     found.base["facts"]["n"] = 300
     verdicts = {target.name: target.verdict for target in targets.targets(found)}
-    assert verdicts["facts: share of the base's own score kept"] == "not measured"
+    assert verdicts["facts: score as a share of the base's own"] == "not measured"
 
 
 def test_answers_stand_word_for_word_with_their_settings(found: Measured) -> None:
