@@ -139,7 +139,7 @@ def _drafted(found: Measured, apd: str, rules: tuple[str, ...]) -> Iterator[Targ
         yield _figure(forward, row, "tokens_per_forward", floor, stretch)
         measured, sign = ("NLL", -1) if suite is Suite.EVERYDAY else ("points", 1)
         best = -0.2 if suite is Suite.EVERYDAY else None
-        slow = {"one token a step": ONE_A_STEP}
+        slow: dict[str, tuple[str, ...]] = {"one token a step": ONE_A_STEP}
         if found.first_row(ONE_A_STEP[:1], suite) is not None:
             slow["one token a step in its own blocks"] = OWN_BLOCKS
         for against, plain in slow.items():
