@@ -103,9 +103,14 @@ def _there(link: str) -> bool:
     return Path(f"/sys/class/net/{link}").exists()
 
 
-def refuse_overlap() -> None:
-    """Before anything is made: a machine that uses the range would lose a part of its network."""
+def refuse_overlap(but_a_clusters: bool = False) -> None:
+    """Before anything is made: a machine that uses the range would lose a part of its network.
+
+    Routes of a cluster that is up, or of which something is left, may be let pass.
+    """
     for route in json.loads(run("ip", "-4", "-json", "route")):
+        if but_a_clusters and route.get("dev") == CABLE:
+            continue
         network = IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])
         if network.prefixlen and network.overlaps(IPv4Network(RANGE)):
             raise NetworkFailed(f"this machine has a route to {network}, within {RANGE}")

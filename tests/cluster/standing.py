@@ -50,7 +50,7 @@ API_SERVER_FLAGS = (
 )
 READY_S = 120.0
 ROOM_BYTES = 1 * room.GB  # of etcd, logs and what containers write
-NODE_BYTES = 3 * room.GB  # of a node's store with this project's images in it, twice while loading
+NODE_BYTES = 5 * room.GB  # of a node: 3.9 with these images; what changed is there twice at first
 
 
 class Elsewise(Exception):

@@ -1,5 +1,6 @@
 """What a machine lacks for real nodes is said in words, and nothing of the trial stays."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DFASTLLM_CLUSTER_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(debian, "require", lambda: None)
     monkeypatch.setattr(debian, "found", lambda program: str(busybox))
-    monkeypatch.setattr(network, "refuse_overlap", lambda: None)
+    monkeypatch.setattr(network, "refuse_overlap", lambda but_a_clusters: None)
     monkeypatch.setattr(network, "BRIDGE_FILTER", groups)
     monkeypatch.setattr(cgroups, "hierarchies", lambda: [groups])
     monkeypatch.setattr(cgroups, "ROOT", groups)
@@ -73,7 +74,7 @@ def test_no_control_group(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_no_network(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(but_a_clusters: bool) -> None:
         raise NetworkFailed("a route is there")
 
     monkeypatch.setattr(network, "refuse_overlap", refuse)
@@ -85,3 +86,17 @@ def test_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitness.sys, "platform", "darwin")
     with pytest.raises(Unfit, match="this is darwin"):
         fitness.require()
+
+
+def test_a_cluster_that_is_up_is_no_hindrance_and_another_route_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = {"dst": "198.19.0.0/24", "dev": network.CABLE}
+    routes = [{"dst": "default", "dev": "eth0"}, ours]
+    monkeypatch.setattr(network, "run", lambda *_: json.dumps(routes))
+    network.refuse_overlap(but_a_clusters=True)
+    with pytest.raises(NetworkFailed, match=r"a route to 198\.19\.0\.0/24"):
+        network.refuse_overlap()
+    routes.append({"dst": "198.19.128.0/17", "dev": "eth1"})
+    with pytest.raises(NetworkFailed, match=r"a route to 198\.19\.128\.0/17"):
+        network.refuse_overlap(but_a_clusters=True)
