@@ -62,9 +62,11 @@ class Measuring:
     def __init__(self, source: Callable[[Rollout | None, str], Source] = source_of) -> None:
         self._source = source
         self._kept: dict[Key, _Kept] = {}
+        self._drains: dict[Key, tuple[datetime, int | None]] = {}
 
     def forget(self, key: Key) -> None:
         self._kept.pop(key, None)
+        self._drains.pop(key, None)
 
     def due(self, key: Key, policy: RolloutSpec, status: RolloutStatus) -> datetime | None:
         """When to look next; None while there is nothing to look at."""
@@ -85,9 +87,9 @@ class Measuring:
         key = observed.service.key
         due = self.due(key, policy, status)
         if due is None:
-            self.forget(key)
+            self._kept.pop(key, None)
             return None
-        if now < due:
+        if now < due or observed.service.spec.paused:
             return None
         assert status.confirmed_at is not None, "or nothing would be due"
         assert status.stable is not None
@@ -122,10 +124,22 @@ class Measuring:
         return impatient(found, policy, status.confirmed_at, now)
 
     async def running(self, observed: Observed, status: RolloutStatus, now: datetime) -> int | None:
-        """Requests on the slot that leaves; None when a pod of it could not be asked."""
+        """Requests on the slot that leaves; None when a pod of it could not be asked.
+
+        Asked once in `DRAIN_POLL_S`, however often somebody wants to know.
+        """
+        key = observed.service.key
         if status.leaving is None or status.leaving.drained:
+            self._drains.pop(key, None)
             return 0
-        pods = pods_of(observed, status.leaving.slot)
+        last = self._drains.get(key)
+        if last is None or now >= last[0] + timedelta(seconds=DRAIN_POLL_S):
+            last = now, await self._count(observed, status.leaving.slot, now)
+            self._drains[key] = last
+        return last[1]
+
+    async def _count(self, observed: Observed, slot: str, now: datetime) -> int | None:
+        pods = pods_of(observed, slot)
         if not pods:
             return 0
         source = self._source(observed.service.spec.rollout, observed.service.namespace)

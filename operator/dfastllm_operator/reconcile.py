@@ -156,6 +156,8 @@ class Reconciler:
         self, observed: Observed, applied: Applied, decision: Decision, again_s: float | None
     ) -> float | None:
         """When time alone, the next look at the metrics or a drain asks for another look."""
+        if observed.service.spec.paused:
+            return again_s
         if applied.writes and not applied.troubles:
             return 0.0
         now, status = self._clock(), decision.status

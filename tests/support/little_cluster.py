@@ -47,6 +47,7 @@ class LittleCluster:
         self.now = START
         self.objects: dict[Id, Json] = {}
         self.writes: list[str] = []
+        self.broken = ""
         self.spoil: Callable[[Json], None] | None = None
         self._version = 100
         self._source = source
@@ -231,7 +232,7 @@ class LittleCluster:
         for pod in sorted(keep):
             known = self.objects.get((POD, pod))
             uid = known["metadata"]["uid"] if known else f"uid-{self._version}"
-            ready = [{"type": "Ready", "status": str(known is not None)}]
+            ready = [{"type": "Ready", "status": str(known is not None and name != self.broken)}]
             metadata = {"name": pod, "uid": uid, "labels": {**labels, "app": f"isvc.{deployment}"}}
             self._put(POD, {"metadata": metadata, "status": {"conditions": ready}})
         up = sum(

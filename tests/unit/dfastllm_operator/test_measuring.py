@@ -127,10 +127,11 @@ def test_requests_on_a_slot_that_leaves_are_counted_or_unknown() -> None:
     leaving = replace(STATUS, candidate=None, leaving=Leaving("new", "b", NOW, 1))
     out.source.candidate.running(3)
 
-    def running() -> int | None:
-        return asyncio.run(out.measuring.running(LOOK, leaving, NOW))
+    def running(seconds: float) -> int | None:
+        return asyncio.run(out.measuring.running(LOOK, leaving, at(seconds)))
 
-    assert running() == 3
+    assert running(0) == 3
     assert [pod.name for pod in out.source.asked[-1][Side.CANDIDATE]] == ["demo-b-predictor-0"]
     out.source.down = "gone"
-    assert running() is None
+    assert running(1) == 3, "not asked again so soon"
+    assert running(2) is None

@@ -163,3 +163,28 @@ def test_orders_are_carried_out_once() -> None:
     list(cluster.until("Stable"))
     assert cluster.rollout["stable"]["revision"] == new
     assert cluster.rollout["handled"] == {"promote": f"{new}/1"}
+
+
+def test_a_paused_service_stays_as_it_is_and_goes_on_afterwards() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    list(cluster.until("Analyzing"))
+    cluster.edit(paused=True)
+    before, weights = cluster.rollout, cluster.weights
+    for _ in range(10):
+        cluster.tick()
+    assert (cluster.rollout, cluster.weights) == (before, weights)
+    assert cluster.service["status"]["phase"] == "Paused"
+    cluster.edit(paused=None)
+    list(cluster.until("Stable"))
+    assert cluster.weights == {"b": 100}
+
+
+def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:
+    cluster, _ = begun(rollout={**CANARY, "progressDeadline": "20s"})
+    cluster.broken = "demo-b"
+    cluster.edit(decoding={"threshold": 0.8})
+    seen = [cluster.weights for _ in cluster.until("Failed")]
+    assert all(weights == {"a": 100} for weights in seen)
+    assert cluster.rollout["cause"] == "ProgressDeadline"
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
