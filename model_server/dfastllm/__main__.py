@@ -8,8 +8,8 @@ SPINS = "20000"
 """How often a compute thread looks for the others before it sleeps (GNU OpenMP's GOMP_SPINCOUNT).
 
 Left to itself it looks for milliseconds, at every barrier, some hundred times a step. On a machine
-that does anything else the thread waited for is then the one that does not run: with a large model
-a step takes 25 times as long, with this 4 times. On a quiet machine it costs a tenth or so.
+that does anything else the thread waited for is then the one that does not run. What this brings
+and costs is in `docs/log.md` (2026-11-28).
 """
 
 
