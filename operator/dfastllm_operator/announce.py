@@ -6,6 +6,7 @@ writing the status makes the same Event again, which the API server knows alread
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dfastllm_operator import names
@@ -14,10 +15,22 @@ from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import SERVICE_RESOURCE
 from dfastllm_operator.revision import digest
 
+FAULTS = frozenset({ConditionType.DEGRADED, ConditionType.ROLLOUT_BLOCKED})
+"""Conditions that are good when they are False."""
+
 ON_THE_WAY = frozenset(
     {Reason.LOADING, Reason.WAITING_FOR_KSERVE, Reason.ROUTE_PENDING, Reason.SCALER_PENDING}
 )
 """Reasons of a part that is not ready yet and needs nobody's help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an Event says."""
+
+    reason: str
+    message: str
+    warning: bool = False
 
 
 def events(raw: Json, status: Mapping[str, Any], now: str, reporter: str) -> list[Json]:
@@ -81,7 +94,7 @@ def _faults(conditions: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
 
 
 def _bad(condition: Mapping[str, Any]) -> bool:
-    wrong = "True" if condition.get("type") == ConditionType.DEGRADED else "False"
+    wrong = "True" if condition.get("type") in FAULTS else "False"
     return bool(condition.get("status") == wrong)
 
 
@@ -107,6 +120,18 @@ def _event(
     )
     kind = str(condition["type"])
     text = condition.get("message") or f"{kind} is {condition['status']}."
+    said = Said(str(condition["reason"]), f"{kind}: {text}", _bad(condition))
+    return _written(raw, said, step, now, reporter)
+
+
+def news_of_rollout(raw: Json, said: Said, moved: Json, now: str, reporter: str) -> Json:
+    """The Event of a move of the rollout, to be told once `moved` has been accepted."""
+    step = digest({"uid": raw["metadata"]["uid"], "rollout": moved, "reason": said.reason})
+    return _written(raw, said, step, now, reporter)
+
+
+def _written(raw: Json, said: Said, step: str, now: str, reporter: str) -> Json:
+    metadata = raw["metadata"]
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -121,9 +146,9 @@ def _event(
             "namespace": metadata["namespace"],
             "uid": metadata["uid"],
         },
-        "type": "Warning" if _bad(condition) else "Normal",
-        "reason": str(condition["reason"]),
-        "message": f"{kind}: {text}"[:1024],
+        "type": "Warning" if said.warning else "Normal",
+        "reason": said.reason,
+        "message": said.message[:1024],
         "source": {"component": names.FIELD_MANAGER},
         "reportingComponent": names.FIELD_MANAGER,
         "reportingInstance": reporter,

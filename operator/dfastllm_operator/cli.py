@@ -1,4 +1,6 @@
-"""The command line: `run` the operator, or print its `crd`. One flag for every setting.
+"""The command line: `run` the operator, steer rollouts by `ctl`, print the `crd`.
+
+One flag for every setting.
 
 Nothing heavy is imported before a command needs it.
 """
@@ -12,6 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from dfastllm_operator import __version__
+from dfastllm_operator.ctl.commands import build_ctl
 from dfastllm_operator.settings import Settings, SettingsError, load
 
 
@@ -26,6 +29,7 @@ def build_cli() -> typer.Typer:
     )
     app.callback()(_main)
     app.command("run", help="Run the operator.")(_with_settings(_run))
+    app.add_typer(build_ctl(), name="ctl", help="See and steer rollouts, as `kubectl dfastllm`.")
     app.command("crd", help="Print the CustomResourceDefinition as YAML.")(_crd)
     return app
 

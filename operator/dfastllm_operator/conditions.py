@@ -35,6 +35,10 @@ class ConditionType(Described):
     MODEL_READY = "ModelReady", "At least one replica has loaded the model and takes requests."
     ROUTE_READY = "RouteReady", "Clients outside the cluster reach the service at `status.url`."
     SCALER_READY = "ScalerReady", "Replicas follow what `replicas` and `autoscaling` ask for."
+    ROLLOUT_BLOCKED = (
+        "RolloutBlocked",
+        "A change is held because there can be no canary; only with `rollout.strategy` Canary.",
+    )
 
 
 class Phase(Described):
@@ -62,6 +66,10 @@ class Reason(Described):
         "`resources`.",
     )
     DOES_NOT_FIT = "DoesNotFit", "The model needs more memory than `resources.gpu.memory` offers."
+    RECORD_LOST = (
+        "RecordLost",
+        "The record of the serving revision was deleted, and the spec asks for another.",
+    )
     SECRET_NOT_FOUND = "SecretNotFound", "A Secret that the spec names does not exist."
     NAME_TAKEN = (
         "NameTaken",
@@ -126,6 +134,19 @@ class Reason(Described):
     )
     SCALER_FAILED = "ScalerFailed", "The scaler reports an error; the message is its."
 
+    # RolloutBlocked
+    NOT_BLOCKED = "NotBlocked", "No change is held."
+    NO_ROOM = "NoRoom", "The candidate does not fit `rollout.maxGPUs` beside stable."
+    SLOT_BUSY = "SlotBusy", "Pods of a former revision still hold the candidate's slot."
+    NO_OWN_ROUTE = (
+        "NoOwnRoute",
+        "No route of the operator's splits traffic: set `ingress.gateway`.",
+    )
+    SCALER_NOT_SUPPORTED = (
+        "ScalerNotSupported",
+        "A canary beside a scaler is not built yet: set `autoscaling.type` to none.",
+    )
+
     # Progressing
     COMPLETE = "Complete", "Nothing is left to do."
     ROLLING_OUT = "RollingOut", "Replicas of a new revision are replacing the old ones."
@@ -148,6 +169,10 @@ class Reason(Described):
         "operator.",
     )
     REPLICAS_MISSING = "ReplicasMissing", "Fewer replicas are ready than asked for."
+    ROLLOUT_FAILED = (
+        "RolloutFailed",
+        "A candidate was rolled back and is not tried again by itself; stable serves.",
+    )
     UPDATE_BLOCKED = "UpdateBlocked", "The last good revision serves; the new one is held back."
 
     # Ready
@@ -167,6 +192,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
     ConditionType.DEGRADED: (
         Reason.AS_EXPECTED,
         Reason.UPDATE_BLOCKED,
+        Reason.ROLLOUT_FAILED,
         Reason.REPLICAS_MISSING,
         Reason.APPLY_FAILED,
         Reason.PERMISSION_MISSING,
@@ -179,6 +205,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.SIZE_UNKNOWN,
         Reason.DOES_NOT_FIT,
         Reason.SECRET_NOT_FOUND,
+        Reason.RECORD_LOST,
         Reason.NAME_TAKEN,
     ),
     ConditionType.MODEL_READY: (
@@ -218,6 +245,13 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.SCALER_FAILED,
         Reason.KEDA_MISSING,
         Reason.METRICS_API_MISSING,
+    ),
+    ConditionType.ROLLOUT_BLOCKED: (
+        Reason.NOT_BLOCKED,
+        Reason.NO_ROOM,
+        Reason.SLOT_BUSY,
+        Reason.NO_OWN_ROUTE,
+        Reason.SCALER_NOT_SUPPORTED,
     ),
 }
 """The reasons a condition has of its own, each at one condition; those of a healthy service first.

@@ -72,11 +72,15 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A revision in a slot with its share of the traffic, in percent."""
+    """A revision in a slot with its share of the traffic, in percent.
+
+    `weight` None: the route does not name it. `replicas` None: as many as the spec says.
+    """
 
     slot: str
     revision: Revision
-    weight: int
+    weight: int | None
+    replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

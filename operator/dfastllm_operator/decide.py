@@ -5,7 +5,7 @@ there is one slot and KServe's rolling update; a canary adds a second placement,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dfastllm_operator import names
 from dfastllm_operator.api import Spec, with_pod_inputs
@@ -25,7 +25,8 @@ class Plan:
     `placements` is empty while nothing good was ever configured. `spec` is the present spec, with
     the pod-affecting fields of the last good revision where the present ones cannot be used.
     `problem` says why they cannot. `kept` are older revisions that pods may still need, as far as
-    they can be rendered; `used` are the hashes of all that pods may need.
+    they can be rendered; `used` are the hashes of all that pods may need. `numbers` are
+    those of the records that are there.
     """
 
     spec: Spec
@@ -33,6 +34,7 @@ class Plan:
     kept: tuple[Revision, ...]
     used: frozenset[str] = frozenset()
     problem: Refuse | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def serving(self) -> str:
@@ -58,6 +60,7 @@ def decide(observed: Observed) -> Plan:
         kept=tuple(r for r in older if r.render_version in RENDER_VERSIONS),
         used=frozenset(used),
         problem=problem,
+        numbers=_numbers(observed, recorded),
     )
 
 
@@ -133,6 +136,16 @@ def _as_it_runs(observed: Observed, wanted: str) -> Revision | None:
     )
     version = int(str(observed.status.get("renderVersion") or version_of(service.spec)))
     return new_revision(service.spec, resolved, version)
+
+
+def _numbers(observed: Observed, recorded: Mapping[str, Revision]) -> dict[str, int]:
+    """A record is immutable: it keeps its number."""
+    found = {}
+    for seen in observed.of(CONTROLLER_REVISION):
+        revision = str((seen.body.get("data") or {}).get("hash"))
+        if revision in recorded:
+            found[revision] = int(seen.body.get("revision") or 1)
+    return found
 
 
 def _hashes_in_use(observed: Observed) -> set[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from dfastllm_operator import names
 from dfastllm_operator.apply import Trouble
+from dfastllm_operator.canary.decision import Decision
+from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.kinds import HPA, HTTP_ROUTE, INFERENCE_SERVICE, SCALED_OBJECT, Kind
@@ -32,13 +34,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the verdicts look at. `overdue`: `startupTimeout` passed without a complete rollout."""
+    """What the verdicts look at. `overdue`: `startupTimeout` passed without a complete rollout.
+
+    `canary` is the decision on a canary rollout; None for services that have none.
+    """
 
     observed: Observed
     plan: Plan
     rollout: Rollout
     troubles: tuple[Trouble, ...] = ()
     overdue: bool = False
+    canary: Decision | None = None
 
     def trouble(self, *kinds: Kind) -> Trouble | None:
         return next((t for t in self.troubles if t.kind in kinds), None)
@@ -260,3 +266,40 @@ def _hpa(at: Situation) -> Verdict:
         if found.get("status") == "False" and found.get("reason") != "ScalingDisabled":
             return Verdict(False, Reason.SCALER_FAILED, str(found.get("message")))
     return Verdict(True, Reason.SCALING)
+
+
+def canary_blocked(decision: Decision) -> Verdict:
+    if decision.blocked is None:
+        return Verdict(False, Reason.NOT_BLOCKED)
+    return Verdict(True, Reason.named(decision.blocked.reason), decision.blocked.message)
+
+
+def canary_progress(decision: Decision | None) -> Verdict | None:
+    """None when no canary is under way, and none is held."""
+    if decision is None:
+        return None
+    if decision.blocked is not None:
+        return Verdict(False, Reason.BLOCKED, decision.blocked.message)
+    status = decision.status
+    if status.phase in (RolloutPhase.STABLE, RolloutPhase.FAILED):
+        return None
+    parts = [f"{status.phase}: {status.phase.description}"]
+    if status.candidate is not None:
+        parts.append(f"Revision {status.candidate.revision} has {status.weight} % of the traffic.")
+    if status.message:
+        parts.append(status.message)
+    return Verdict(True, Reason.ROLLING_OUT, " ".join(parts))
+
+
+def canary_failed(decision: Decision | None) -> Verdict | None:
+    """What serves is stable; the failed revision is not tried again by itself."""
+    if decision is None or decision.status.phase is not RolloutPhase.FAILED:
+        return None
+    status = decision.status
+    assert status.stable is not None, "or nothing could have failed beside it"
+    return Verdict(
+        True,
+        Reason.ROLLOUT_FAILED,
+        f"Revision {status.failed} was rolled back ({status.cause}): {status.message} "
+        f"Revision {status.stable.revision} serves.",
+    )

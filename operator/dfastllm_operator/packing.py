@@ -29,7 +29,7 @@ _META = (
     "resourceVersion",
     "generation",
 )
-_POD_STATUS = ("phase", "reason", "message", "conditions")
+_POD_STATUS = ("phase", "reason", "message", "conditions", "podIP")
 _POD_CONTAINERS = ("containerStatuses", "initContainerStatuses")
 
 

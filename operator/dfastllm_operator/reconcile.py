@@ -14,14 +14,18 @@ from typing import Any
 import structlog
 
 from dfastllm_operator import names
-from dfastllm_operator.announce import events
+from dfastllm_operator.announce import Said, events, news_of_rollout
 from dfastllm_operator.apply import Applied, Applier
+from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.census import Census
 from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
 from dfastllm_operator.core import Child, Json, Key, Platform, Seen
 from dfastllm_operator.decide import Plan, decide
+from dfastllm_operator.delivery.deciding import Delivery, deliver, is_engaged, moved_status
+from dfastllm_operator.delivery.policy import policy_of
+from dfastllm_operator.delivery.seen import stored_status
 from dfastllm_operator.errors import ApiError, Conflict, Departed, NotFound, Refuse
 from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import (
@@ -34,6 +38,7 @@ from dfastllm_operator.kinds import (
     SERVICE_RESOURCE,
     Kind,
 )
+from dfastllm_operator.measuring import DRAIN_POLL_S, Measuring
 from dfastllm_operator.observe import Hub, Observed, observe
 from dfastllm_operator.render import render
 from dfastllm_operator.rollout import Rollout, rollout, started
@@ -66,6 +71,7 @@ class Reconciler:
         reporter: str,
         recheck_s: float = 15.0,
         clock: Callable[[], datetime] = wall_clock,
+        measuring: Measuring | None = None,
     ) -> None:
         self._cluster = cluster
         self._store = store
@@ -75,6 +81,7 @@ class Reconciler:
         self._reporter = reporter
         self._recheck_s = recheck_s
         self._clock = clock
+        self._measuring = measuring or Measuring()
         self._applier = Applier(cluster, store, Contest(time.monotonic))
 
     async def reconcile(self, key: Key) -> float | None:
@@ -86,6 +93,7 @@ class Reconciler:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             self._census.forget(key)
             self._applier.forget(key)
+            self._measuring.forget(key)
             return None
         try:
             observed = await observe(raw, self._platform(), self._store, self._cluster, self._hub)
@@ -93,7 +101,12 @@ class Reconciler:
             status = refused(raw, Reason.named(problem.reason), problem.message, self._now())
             await self._report(raw, status)
             return None
-        plan = decide(observed)
+        plan, decision = decide(observed), None
+        if is_engaged(observed, plan):
+            delivery = await self._deliver(observed, plan)
+            plan, decision = delivery.plan, delivery.decision
+            if decision.moved:
+                return await self._move(observed, decision)
         try:
             applied = await self._carry_out(observed, plan)
         except Refuse as problem:  # the record of a newer operator
@@ -101,7 +114,61 @@ class Reconciler:
         except Departed as news:
             self._hear(raw, news.present)
             return 0.0
-        return await self._conclude(observed, plan, applied)
+        again_s = await self._conclude(observed, plan, applied, decision)
+        return again_s if decision is None else self._soonest(observed, applied, decision, again_s)
+
+    async def _deliver(self, observed: Observed, plan: Plan) -> Delivery:
+        """The decision on a canary rollout, with the metrics if they are due."""
+        policy, status, now = (
+            policy_of(observed.service.spec),
+            stored_status(observed),
+            self._clock(),
+        )
+        measurement = await self._measuring.look(observed, policy, status, now)
+        running = await self._measuring.running(observed, status, now)
+        return deliver(
+            observed, plan, policy, status, now, measurement=measurement, running=running
+        )
+
+    async def _move(self, observed: Observed, decision: Decision) -> float | None:
+        """Write where the rollout is now, before anything is done about it; then tell it.
+
+        Whoever saw an old state, or leads no more, is refused here, and is woken by the newer one.
+        """
+        raw, status = observed.raw, moved_status(observed, decision)
+        if not await self._write_status(raw, status):
+            return None
+        logger.info(
+            "rollout moved",
+            service=str(observed.service.key),
+            phase=decision.status.phase,
+            step=decision.status.step,
+            weight=decision.status.weight,
+            why=decision.news.message if decision.news else "",
+        )
+        if (news := decision.news) is not None:
+            said = Said(news.reason, news.message, news.warning)
+            event = news_of_rollout(raw, said, status["rollout"], self._now(), self._reporter)
+            await self._announce(event)
+        return 0.0
+
+    def _soonest(
+        self, observed: Observed, applied: Applied, decision: Decision, again_s: float | None
+    ) -> float | None:
+        """When time alone, the next look at the metrics or a drain asks for another look."""
+        if observed.service.spec.paused:
+            return again_s
+        if applied.writes and not applied.troubles:
+            return 0.0
+        now, status = self._clock(), decision.status
+        due = self._measuring.due(observed.service.key, policy_of(observed.service.spec), status)
+        moments = [m for m in (decision.again, due) if m is not None]
+        waits = [max(0.0, (moment - now).total_seconds()) for moment in moments]
+        if status.leaving is not None and not status.leaving.drained:
+            waits.append(DRAIN_POLL_S)
+        if again_s is not None:
+            waits.append(again_s)
+        return min(waits, default=None)
 
     async def _carry_out(self, observed: Observed, plan: Plan) -> Applied:
         service = observed.service
@@ -118,7 +185,9 @@ class Reconciler:
             service.key, service.uid, wanted, seen, spared=_spared(observed)
         )
 
-    async def _conclude(self, observed: Observed, plan: Plan, applied: Applied) -> float | None:
+    async def _conclude(
+        self, observed: Observed, plan: Plan, applied: Applied, decision: Decision | None
+    ) -> float | None:
         """Status, Events, one log line if something changed, and when to look again."""
         if applied.writes:  # judge what is there now, not what was there before the writes
             children = self._store.children(observed.service.key)
@@ -132,6 +201,7 @@ class Reconciler:
             rollout=progress,
             troubles=tuple(applied.troubles),
             overdue=deadline is not None and now >= deadline,
+            canary=decision,
         )
         status = compose(situation, _text(now))
         await self._report(observed.raw, status, applied)
@@ -164,16 +234,20 @@ class Reconciler:
                 trouble=[t.message for t in applied.troubles] if applied is not None else [],
             )
 
-    async def _write_status(self, raw: Json, status: Json) -> None:
-        """A CR deleted meanwhile needs no status; one changed meanwhile wakes its key anyway."""
+    async def _write_status(self, raw: Json, status: Json) -> bool:
+        """Whether it was accepted.
+
+        A CR deleted meanwhile needs no status; one changed meanwhile wakes its key anyway.
+        """
         try:
             written = await self._cluster.patch_status(SERVICE_RESOURCE, _status_body(raw, status))
         except NotFound:
-            return
+            return False
         except Conflict as error:
             logger.debug("changed meanwhile", service=raw["metadata"]["name"], error=str(error))
-            return
+            return False
         self._store.put(SERVICE_RESOURCE, written)
+        return True
 
     def _hear(self, raw: Json, present: Json | None) -> None:
         """What the watch has yet to say of a service."""
@@ -203,6 +277,7 @@ def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
         observed.platform,
         serving=plan.serving,
         kept=plan.kept,
+        numbers=plan.numbers,
     )
     return [
         child

@@ -70,7 +70,11 @@ def pages() -> dict[str, str]:
 
 
 def _conditions() -> Iterator[str]:
-    well = {ConditionType.PROGRESSING: "False", ConditionType.DEGRADED: "False"}
+    well = {
+        ConditionType.PROGRESSING: "False",
+        ConditionType.DEGRADED: "False",
+        ConditionType.ROLLOUT_BLOCKED: "False",
+    }
     yield "## Conditions\n"
     yield from _table(
         ("condition", "when all is well", "meaning"),

@@ -3,9 +3,9 @@
 Pure. It takes a list of placements, so that two revisions side by side need no other code.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from dfastllm_operator.api import DFastLLMService
+from dfastllm_operator.api import DFastLLMService, with_pod_inputs
 from dfastllm_operator.core import Child, Placement, Platform, Revision
 from dfastllm_operator.kinds import OWNED
 from dfastllm_operator.resources.config_map import config_map
@@ -29,17 +29,19 @@ def render(
     serving: str = "a",
     kept: Sequence[Revision] = (),
     replicas: int | None = None,
+    numbers: Mapping[str, int] | None = None,
 ) -> list[Child]:
     """Everything `service` needs, in the order of `kinds.OWNED`; nothing without a placement.
 
     `kept` are older revisions whose record and configuration must stay because pods may use them.
     `replicas` of a slot are `spec.replicas.min` unless given, and count only without a scaler.
+    `numbers` are those of the records, 1 where there is none.
     Raises Refuse when a revision was made by a newer operator.
     """
     if not placements:
         return []
     wanted = [
-        *_of_revisions(service, placements, kept),
+        *_of_revisions(service, placements, kept, numbers or {}),
         *_of_slots(service, placements, platform, replicas),
         *_of_service(service, placements, platform, serving),
     ]
@@ -48,11 +50,14 @@ def render(
 
 
 def _of_revisions(
-    service: DFastLLMService, placements: Sequence[Placement], kept: Sequence[Revision]
+    service: DFastLLMService,
+    placements: Sequence[Placement],
+    kept: Sequence[Revision],
+    numbers: Mapping[str, int],
 ) -> Iterator[Child]:
     revisions = {placement.revision.hash: placement.revision for placement in placements}
     for revision in (*revisions.values(), *(r for r in kept if r.hash not in revisions)):
-        yield controller_revision(service, revision)
+        yield controller_revision(service, revision, numbers.get(revision.hash, 1))
         yield config_map(service, revision, render_pod(service, revision))
 
 
@@ -65,7 +70,8 @@ def _of_slots(
     count = service.spec.replicas.min if replicas is None else replicas
     for placement in placements:
         pod = render_pod(service, placement.revision)
-        yield inference_service(service, placement, pod, platform, replicas=count)
+        own = count if placement.replicas is None else placement.replicas
+        yield inference_service(service, placement, pod, platform, replicas=own)
 
 
 def _of_service(
@@ -73,7 +79,7 @@ def _of_service(
 ) -> Iterator[Child]:
     yield service_of(service, serving)
     optional = (
-        service_account(service),
+        _account(service, placements),
         http_route(service, placements, platform),
         scaler(service, serving),
         disruption_budget(service),
@@ -81,3 +87,10 @@ def _of_service(
         pod_monitor(service),
     )
     yield from (child for child in optional if child is not None)
+
+
+def _account(service: DFastLLMService, placements: Sequence[Placement]) -> Child | None:
+    """For as long as one of the revisions has no account of the user's."""
+    specs = (with_pod_inputs(service.spec, place.revision.inputs) for place in placements)
+    made = (service_account(service.with_spec(spec)) for spec in (service.spec, *specs))
+    return next((account for account in made if account is not None), None)

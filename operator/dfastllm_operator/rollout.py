@@ -50,7 +50,7 @@ def rollout(observed: Observed, plan: Plan) -> Rollout:
     if body is None or not plan.placements:
         return Rollout(wanted=observed.service.spec.replicas.min)
     status: dict[str, Any] = body.get("status") or {}
-    wanted = _wanted(observed, body)
+    wanted = _wanted(observed, plan, body)
     revision = plan.placements[0].revision.hash
     pods = tuple(s.body for s in observed.of(POD) if _is_of(s.body, name))
     updated = tuple(pod for pod in pods if _revision_of(pod) == revision)
@@ -112,8 +112,11 @@ def _is_ready(pod: Json) -> bool:
     )
 
 
-def _wanted(observed: Observed, deployment: Json) -> int:
+def _wanted(observed: Observed, plan: Plan, deployment: Json) -> int:
     """Fixed replicas are the spec's; under a scaler the Deployment's number is the truth."""
+    pinned = plan.placements[0].replicas
+    if pinned is not None:
+        return pinned
     if observed.service.spec.autoscaling.type == "none":
         return observed.service.spec.replicas.min
     return int((deployment.get("spec") or {}).get("replicas") or 0)

@@ -40,6 +40,8 @@ def compose(at: Situation, now: str) -> Json:
         status["sizing"] = at.observed.sizing.to_status()
     elif old.get("sizing"):
         status["sizing"] = old["sizing"]
+    if old.get("rollout"):
+        status["rollout"] = old["rollout"]  # written by its moves alone
     if at.observed.service.spec.paused:  # what is there, not what the spec would make of it
         status |= {key: old[key] for key in OF_WHAT_SERVES if key in old}
     if error := _last_error(verdicts, old, now):
@@ -123,6 +125,11 @@ def _verdicts(at: Situation) -> dict[ConditionType, Verdict]:
         ConditionType.PROGRESSING: progressing,
         ConditionType.DEGRADED: _degraded(at, parts, progressing),
         **parts,
+        **(
+            {ConditionType.ROLLOUT_BLOCKED: judge.canary_blocked(at.canary)}
+            if at.canary is not None
+            else {}
+        ),
     }
 
 
@@ -146,6 +153,8 @@ def _progressing(at: Situation, parts: Mapping[ConditionType, Verdict]) -> Verdi
     config = parts[ConditionType.CONFIG_READY]
     if config.ok is False:
         return Verdict(False, Reason.BLOCKED, config.message)
+    if (canary := judge.canary_progress(at.canary)) is not None:
+        return canary
     if at.rollout.complete:
         return Verdict(False, Reason.COMPLETE)
     model = parts[ConditionType.MODEL_READY]
@@ -177,6 +186,8 @@ def _degraded(
         starting = verdict.reason in (Reason.LOADING, Reason.WAITING_FOR_KSERVE)
         if verdict.ok is False and not starting and verdict.reason not in NOT_A_FAULT:
             return Verdict(True, verdict.reason, verdict.message)
+    if (failed := judge.canary_failed(at.canary)) is not None:
+        return failed
     monitoring = at.observed.service.spec.monitoring.enabled
     if monitoring and not at.observed.platform.serves(POD_MONITOR):
         return Verdict(

@@ -30,7 +30,7 @@ from dfastllm_operator.analysis import (
 )
 from dfastllm_operator.analysis.measure import finished
 from dfastllm_operator.analysis.series import Flaw
-from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.gates.measurement import Outcome
 from e2e.prometheus import NoPrometheus, program
 from support.counted import CountedServer
 from support.loopthread import LoopThread

@@ -161,6 +161,34 @@ FULL: Json = {
     ],
     "auth": {"apiKeysSecretRef": {"name": "keys"}},
     "rateLimit": {"requests": "100/minute", "tokens": "20000/hour"},
+    "rollout": {
+        "strategy": "Canary",
+        "steps": [
+            {"weight": 10, "pause": "10m", "replicas": 1},
+            {"weight": 100, "pause": "forever", "replicas": "auto"},
+        ],
+        "analysis": {
+            "source": "prometheus",
+            "serverAddress": "http://prometheus.monitoring.svc:9090",
+            "interval": "20s",
+            "warmup": "40s",
+            "minSamples": 20,
+            "metrics": [
+                {"name": "errorRate", "max": 0.02},
+                {"name": "tokensPerForward", "min": 1.5, "maxRegression": 20},
+            ],
+            "failureLimit": 3,
+            "errorLimit": 4,
+            "inconclusiveLimit": 6,
+            "onInconclusive": "Abort",
+        },
+        "progressDeadline": "20m",
+        "scaleDownDelay": "1m",
+        "drain": {"timeout": "50s"},
+        "maxGPUs": 8,
+        "revisionHistoryLimit": 3,
+        "paused": True,
+    },
     "replicas": {"min": 2, "max": 8},
     "autoscaling": {
         "type": "keda",
@@ -197,6 +225,63 @@ _KEDA = {"serverAddress": "http://prometheus:9090"}
 _QUERY = {**_KEDA, "query": "sum(load)"}
 
 REFUSED: dict[str, tuple[Json, str]] = {
+    "a strategy that does not exist yet": (
+        {**TINY, "rollout": {"strategy": "BlueGreen"}},
+        "BlueGreen does not exist yet",
+    ),
+    "mirrored traffic": (
+        {**TINY, "rollout": {"steps": [{"weight": 5, "mirror": 10}]}},
+        "traffic mirroring does not exist yet",
+    ),
+    "steps that fall": (
+        {**TINY, "rollout": {"steps": [{"weight": 50}, {"weight": 10}]}},
+        "the weights of rollout.steps must ascend",
+    ),
+    "a gateway is given no time": (
+        {**TINY, "rollout": {"scaleDownDelay": "4s"}},
+        "rollout.scaleDownDelay must be at least 5s",
+    ),
+    "a drain longer than the grace period": (
+        {**TINY, "rollout": {"drain": {"timeout": "61s"}}},
+        "rollout.drain.timeout must not exceed terminationGracePeriodSeconds",
+    ),
+    "looks without a pause": (
+        {**TINY, "rollout": {"analysis": {"interval": "0s"}}},
+        "rollout.analysis.interval must be at least 1s",
+    ),
+    "prometheus without an address": (
+        {**TINY, "rollout": {"analysis": {"source": "prometheus"}}},
+        "rollout.analysis.source prometheus needs serverAddress",
+    ),
+    "an address that nobody asks": (
+        {**TINY, "rollout": {"analysis": {"serverAddress": "http://prometheus:9090"}}},
+        "rollout.analysis.serverAddress is used with source prometheus only",
+    ),
+    "a metric without a bound": (
+        {**TINY, "rollout": {"analysis": {"metrics": [{"name": "latencyP95"}]}}},
+        "a metric of rollout.analysis needs a bound",
+    ),
+    "a least latency": (
+        {**TINY, "rollout": {"analysis": {"metrics": [{"name": "latencyP95", "min": 1}]}}},
+        "min is for metrics of which more is better",
+    ),
+    "a most of what is good": (
+        {**TINY, "rollout": {"analysis": {"metrics": [{"name": "tokensPerForward", "max": 1}]}}},
+        "max is for metrics of which less is better",
+    ),
+    "restarts of stable": (
+        {**TINY, "rollout": {"analysis": {"metrics": [{"name": "restarts", "maxRegression": 1}]}}},
+        "metric restarts is not compared with stable",
+    ),
+    "nothing is worse": (
+        {
+            **TINY,
+            "rollout": {
+                "analysis": {"metrics": [{"name": "tokensPerForward", "maxRegression": 100}]}
+            },
+        },
+        "must be below 100 percent",
+    ),
     "scheme": ({"model": {"uri": "ftp://host/model"}}, "must begin with hf://"),
     "builtin": ({"model": {"uri": "builtin://large"}}, "model.uri: built in are builtin://smol"),
     "hub revision in the uri": ({"model": {"uri": "hf://a/b:main"}}, "write hf://OWNER/NAME"),
@@ -508,6 +593,13 @@ REFUSED: dict[str, tuple[Json, str]] = {
 """Case to a spec that breaks one rule and the beginning of what is said about it."""
 
 TAKEN: dict[str, Json] = {
+    "a canary with all defaults": {**TINY, "rollout": {"strategy": "Canary"}},
+    "a drain as long as the grace period": {**TINY, "rollout": {"drain": {"timeout": "60s"}}},
+    "the least delay": {**TINY, "rollout": {"scaleDownDelay": "5s"}},
+    "a fall of almost all": {
+        **TINY,
+        "rollout": {"analysis": {"metrics": [{"name": "tokensPerForward", "maxRegression": 99}]}},
+    },
     "least": TINY,
     "full": FULL,
     "image by digest": {"model": {"uri": "oci://registry.example.com/m@sha256:0123"}},

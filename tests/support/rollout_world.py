@@ -10,10 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from dfastllm_operator.analysis.plan import Limits, Plan
 from dfastllm_operator.canary.decision import Arrangement, Bounds, Decision, News
 from dfastllm_operator.canary.machine import decide
-from dfastllm_operator.canary.measurement import Check, Measurement, Outcome
 from dfastllm_operator.canary.observation import (
     Observation,
     Obstacle,
@@ -27,6 +25,8 @@ from dfastllm_operator.canary.policy import RolloutSpec, Strategy
 from dfastllm_operator.canary.record import from_status, to_status
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Json
+from dfastllm_operator.gates.measurement import Check, Measurement, Outcome
+from dfastllm_operator.gates.plan import Limits, Plan
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CANARY = RolloutSpec(

@@ -345,7 +345,15 @@ def test_the_guide_says_what_to_do_about_each_reason() -> None:
     rows = text[text.index("| symptom |") :].partition("\n\n")[0].splitlines()
     told = {code for row in rows for code in _CODE.findall(row.split("|")[2])}
     well = {"Complete", "Creating", "RollingOut", "AsExpected", "Serving", "Valid", "Loaded"}
-    well |= {"Accepted", "KServeIngress", "IngressDisabled", "Fixed", "External", "Scaling"}
+    well |= {
+        "NotBlocked",
+        "Accepted",
+        "KServeIngress",
+        "IngressDisabled",
+        "Fixed",
+        "External",
+        "Scaling",
+    }
     assert told == set(map(str, Reason)) - well
 
 

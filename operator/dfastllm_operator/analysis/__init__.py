@@ -5,16 +5,7 @@ what their counters grew by, `judge` holds the gates against it. What follows fr
 the state machine's affair. All but the two sources is pure.
 """
 
-from dfastllm_operator.analysis.metric import MetricName
 from dfastllm_operator.analysis.outcome import Check, Report
-from dfastllm_operator.analysis.plan import (
-    DEFAULT_GATES,
-    Gate,
-    Limits,
-    OnInconclusive,
-    Plan,
-    mistakes,
-)
 from dfastllm_operator.analysis.prometheus import Prometheus
 from dfastllm_operator.analysis.record import measurement
 from dfastllm_operator.analysis.replay import replay
@@ -22,6 +13,15 @@ from dfastllm_operator.analysis.scrape import Scrape
 from dfastllm_operator.analysis.source import Pod, Source, SourceFailed, Targets
 from dfastllm_operator.analysis.verdict import judge
 from dfastllm_operator.analysis.window import Sample, Side, Window, opening
+from dfastllm_operator.gates.metric import MetricName
+from dfastllm_operator.gates.plan import (
+    DEFAULT_GATES,
+    Gate,
+    Limits,
+    OnInconclusive,
+    Plan,
+    mistakes,
+)
 
 __all__ = [
     "DEFAULT_GATES",

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dfastllm_operator.analysis.measure import Measured, Pair
-from dfastllm_operator.analysis.metric import Better, MetricName, Unit, written
 from dfastllm_operator.analysis.outcome import Check
-from dfastllm_operator.analysis.plan import Gate
 from dfastllm_operator.analysis.series import Flaw, Unusable
-from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.gates.measurement import Outcome
+from dfastllm_operator.gates.metric import Better, MetricName, Unit, written
+from dfastllm_operator.gates.plan import Gate
 
 
 @dataclass(frozen=True, slots=True)

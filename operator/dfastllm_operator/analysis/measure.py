@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dfastllm_operator.analysis.metric import P95, MetricName
 from dfastllm_operator.analysis.quantile import quantile
 from dfastllm_operator.analysis.series import (
     BUSY_SECONDS,
@@ -19,6 +18,7 @@ from dfastllm_operator.analysis.series import (
     Unusable,
 )
 from dfastllm_operator.analysis.window import SideWindow
+from dfastllm_operator.gates.metric import P95, MetricName
 
 FAILED = ("server_error", "unavailable", "model_not_found")
 """Outcomes that are the server's fault. An engine that aborts an answer, or a stream that breaks,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dfastllm_operator.analysis.metric import Unit
-from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.gates.measurement import Outcome
+from dfastllm_operator.gates.metric import Unit
 
 ORDER = (Outcome.PASS, Outcome.WAITING, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.FAIL)
 """The later, the more it weighs."""

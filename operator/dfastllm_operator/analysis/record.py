@@ -7,11 +7,11 @@ what reads them are people.
 import math
 from datetime import UTC, datetime
 
-from dfastllm_operator.analysis.metric import Unit, written
 from dfastllm_operator.analysis.outcome import Check, Report
-from dfastllm_operator.canary import measurement as canary
-from dfastllm_operator.canary.measurement import Measurement, Outcome
 from dfastllm_operator.core import Json
+from dfastllm_operator.gates import measurement as gates
+from dfastllm_operator.gates.measurement import Measurement, Outcome
+from dfastllm_operator.gates.metric import Unit, written
 
 LONGEST = 512
 
@@ -25,7 +25,7 @@ def measurement(report: Report, window: datetime, now: float) -> Measurement:
         at=datetime.fromtimestamp(now, UTC),
         window=window,
         outcome=report.outcome,
-        checks=tuple(canary.Check(c.name, c.outcome, c.message) for c in report.checks),
+        checks=tuple(gates.Check(c.name, c.outcome, c.message) for c in report.checks),
         entries=tuple(entries(report)),
     )
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from dfastllm_operator.analysis.compare import Bound, bounds, certain, violated, words
 from dfastllm_operator.analysis.measure import Measured, Pair, measure
-from dfastllm_operator.analysis.metric import MetricName
 from dfastllm_operator.analysis.outcome import PROGRESS, Check, Report
-from dfastllm_operator.analysis.plan import Plan
 from dfastllm_operator.analysis.series import Unusable
 from dfastllm_operator.analysis.window import Side, SideWindow, Window
-from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.gates.measurement import Outcome
+from dfastllm_operator.gates.metric import MetricName
+from dfastllm_operator.gates.plan import Plan
 
 ALL = 100
 

@@ -89,6 +89,8 @@ def _columns() -> list[Json]:
         _column("Age", "date", ".metadata.creationTimestamp"),
         _column("Desired", "integer", ".status.replicas", wide=True),
         _column("Revision", "string", ".status.revision", wide=True),
+        _column("Rollout", "string", ".status.rollout.phase", wide=True),
+        _column("Weight", "integer", ".status.rollout.weight", wide=True),
         _column("Address", "string", ".status.address.url", wide=True),
         _column("Message", "string", f"{ready}.message", wide=True),
     ]

@@ -13,6 +13,7 @@ from dfastllm_operator.api.names import ImageName, Labels, NameRef, ObjectName, 
 from dfastllm_operator.api.pod import Env, Toleration, TopologySpread
 from dfastllm_operator.api.quantity import Quantity
 from dfastllm_operator.api.resources import Resources
+from dfastllm_operator.api.rollout import Rollout
 from dfastllm_operator.api.scaling import Autoscaling, Replicas, ScalerType
 from dfastllm_operator.api.structure import MapList, Rule, Struct, matches
 from dfastllm_operator.api.volume import Volume
@@ -123,6 +124,10 @@ class Spec(Struct):
     autoscaling: Autoscaling = Field(
         default=Autoscaling(), description="Who decides on the number of replicas."
     )
+    rollout: Rollout | None = Field(
+        default=None,
+        description="How a new revision takes over. Left out: pod by pod (RollingUpdate).",
+    )
     ingress: Ingress = Field(
         default=Ingress(), description="How the service is reached from outside of the cluster."
     )
@@ -230,6 +235,19 @@ class Spec(Struct):
             "startupTimeout must be at least 10s",
             lambda spec: spec.startup_timeout_s >= 10,
             ".startupTimeout",
+        ),
+        Rule(
+            "!has(self.rollout) || !has(self.rollout.drain) || !has(self.rollout.drain.timeout) || "
+            "duration(self.rollout.drain.timeout).getMilliseconds() <= "
+            "self.terminationGracePeriodSeconds * 1000",
+            "rollout.drain.timeout must not exceed terminationGracePeriodSeconds: raise that one, "
+            "which makes a new revision, or wait shorter",
+            lambda spec: (
+                spec.rollout is None
+                or spec.rollout.drain.timeout is None
+                or seconds(spec.rollout.drain.timeout) <= spec.termination_grace_period_seconds
+            ),
+            ".rollout.drain.timeout",
         ),
     )
 

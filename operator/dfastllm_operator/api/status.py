@@ -22,8 +22,8 @@ class Condition(Struct):
     """One aspect of the service, in the form all of Kubernetes uses."""
 
     type: Annotated[str, StringConstraints(max_length=64)] = Field(
-        description="Aspect: Ready, Progressing, Degraded, ConfigReady, ModelReady, RouteReady or "
-        "ScalerReady."
+        description="Aspect: Ready, Progressing, Degraded, ConfigReady, ModelReady, RouteReady, "
+        "ScalerReady or RolloutBlocked."
     )
     status: ConditionStatus = Field(description="Whether it holds: True, False or Unknown.")
     observed_generation: int | None = Field(
@@ -78,6 +78,95 @@ class LastError(Struct):
     time: Time = Field(description="When.")
 
 
+class RolloutSlot(Struct):
+    """A revision and where it runs."""
+
+    revision: str = Field(description="Hash of the revision.")
+    slot: str = Field(description="InferenceService that runs it: a or b, the end of its name.")
+
+
+class RolloutLeaving(RolloutSlot):
+    """A revision on its way out."""
+
+    since: Time = Field(description="Since when the route gives it no traffic.")
+    replicas: int = Field(ge=0, description="Replicas it keeps until it is drained.")
+    drained: bool | None = Field(default=None, description="Whether it may go.")
+    cut: int | None = Field(default=None, ge=0, description="Requests that were running then.")
+
+
+class RolloutTally(Struct):
+    """What was counted against the candidate."""
+
+    failures: int | None = Field(default=None, ge=0, description="Failed looks in this step.")
+    errors: int | None = Field(
+        default=None, ge=0, description="Looks in a row at which the source could not be read."
+    )
+    inconclusive: int | None = Field(
+        default=None, ge=0, description="Looks in a row that said nothing."
+    )
+    losses: int | None = Field(
+        default=None, ge=0, description="Times it had traffic and was not ready."
+    )
+    lost_at: Time | None = Field(default=None, description="When it was not ready last.")
+    measured_at: Time | None = Field(default=None, description="When was looked last.")
+
+
+class RolloutHandled(Struct):
+    """Orders that were carried out or refused, as they stand in the annotations."""
+
+    promote: str | None = Field(default=None, description="The latest `rollout-promote`.")
+    abort: str | None = Field(default=None, description="The latest `rollout-abort`.")
+    retry: str | None = Field(default=None, description="The latest `rollout-retry`.")
+
+
+class RolloutMeasurement(Struct):
+    """One check of the latest look; values as text with their units."""
+
+    metric: str = Field(description="What was checked.")
+    outcome: str = Field(description="Pass, Fail, Inconclusive, Error or Waiting.")
+    bound: str | None = Field(default=None, description="The bound and its value.")
+    candidate: str | None = Field(default=None, description="Value of the candidate.")
+    stable: str | None = Field(default=None, description="Value of stable.")
+    samples: int | None = Field(
+        default=None, ge=0, description="Requests on the side that had fewer."
+    )
+    reason: str | None = Field(default=None, description="Why, in one CamelCase word.")
+    message: str | None = Field(default=None, description="Why, in a sentence.")
+
+
+class RolloutReport(Struct):
+    """The rollout as it was decided last; what is at its default is left out."""
+
+    phase: str = Field(
+        description="Stable, Preparing, Stepping, Analyzing, Paused, Promoting, Finalizing, "
+        "RollingBack, Failed or Superseded."
+    )
+    since: Time | None = Field(default=None, description="When the phase was entered.")
+    stable: RolloutSlot | None = Field(default=None, description="The revision that serves.")
+    candidate: RolloutSlot | None = Field(default=None, description="The revision on trial.")
+    leaving: RolloutLeaving | None = Field(default=None, description="The revision on its way out.")
+    step: int | None = Field(default=None, ge=0, description="Index of the step; absent: 0.")
+    weight: int | None = Field(
+        default=None, ge=0, le=100, description="Percent the candidate is to have; absent: 0."
+    )
+    confirmed: int | None = Field(
+        default=None, ge=0, le=100, description="Percent that the route reported last."
+    )
+    confirmed_at: Time | None = Field(default=None, description="When it did.")
+    step_since: Time | None = Field(default=None, description="When the step was entered.")
+    exposed: bool | None = Field(default=None, description="Whether it was given traffic once.")
+    replicas: int | None = Field(default=None, ge=0, description="Size of the candidate.")
+    floor: int | None = Field(default=None, ge=0, description="Replicas stable began with.")
+    cause: str | None = Field(default=None, description="Why it is held or was ended, in a word.")
+    message: str | None = Field(default=None, description="Why, in a sentence.")
+    failed: str | None = Field(default=None, description="Revision that is not tried again.")
+    tally: RolloutTally | None = Field(default=None, description="What counts against it.")
+    handled: RolloutHandled | None = Field(default=None, description="Orders that are done with.")
+    measurements: Annotated[tuple[RolloutMeasurement, ...], Field(max_length=32)] = Field(
+        default=(), description="The latest look."
+    )
+
+
 class Status(Struct):
     """What is the case."""
 
@@ -119,6 +208,9 @@ class Status(Struct):
     )
     sizing: SizingStatus | None = Field(
         default=None, description="How the resources of a replica were computed."
+    )
+    rollout: RolloutReport | None = Field(
+        default=None, description="The canary rollout. Absent: none was ever asked for."
     )
     last_error: LastError | None = Field(
         default=None, description="The latest thing that went wrong. Absent: nothing."

@@ -1,15 +1,15 @@
 """The questions of the transition table. Pure."""
 
 from dfastllm_operator import names
-from dfastllm_operator.analysis.plan import OnInconclusive
 from dfastllm_operator.canary.hold import obstacle
 from dfastllm_operator.canary.look import Look
-from dfastllm_operator.canary.measurement import Outcome
 from dfastllm_operator.canary.moves import target
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Strategy
 from dfastllm_operator.canary.room import ALL, fits, size_for
 from dfastllm_operator.canary.ruling import Ruling, counted, rule
+from dfastllm_operator.gates.measurement import Outcome
+from dfastllm_operator.gates.plan import OnInconclusive
 
 # Nothing is on its way.
 

@@ -3,6 +3,7 @@
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.room import fits, most_for
+from dfastllm_operator.conditions import Reason
 
 WAY_OUT = "rollout.strategy RollingUpdate would go without a gate."
 
@@ -13,12 +14,14 @@ def obstacle(look: Look) -> Obstacle | None:
         first = look.seen.obstacles[0]
         return Obstacle(first.reason, f"{first.message} {WAY_OUT}")
     if not look.seen.slot(look.free_slot).empty:
-        return Obstacle("SlotBusy", f"Pods of a former revision still hold slot {look.free_slot}.")
+        return Obstacle(
+            Reason.SLOT_BUSY, f"Pods of a former revision still hold slot {look.free_slot}."
+        )
     most = most_for(look)
     if not fits(look, most, look.seen.wanted, look.free_slot):
         each = look.gpus_of(look.seen.wanted)
         return Obstacle(
-            "NoRoom",
+            Reason.NO_ROOM,
             f"{most} replicas of revision {look.seen.wanted} with {each} GPUs each do not fit "
             f"maxGPUs {look.spec.max_gpus} beside stable: raise it, or lower replicas. {WAY_OUT}",
         )

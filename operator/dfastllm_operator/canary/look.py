@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dfastllm_operator import names
-from dfastllm_operator.canary.measurement import Measurement
 from dfastllm_operator.canary.observation import Observation, Order, SlotSeen
 from dfastllm_operator.canary.policy import RolloutSpec, Step, Strategy
 from dfastllm_operator.canary.state import Leaving, RolloutStatus
+from dfastllm_operator.gates.measurement import Measurement
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dfastllm_operator.canary.measurement import Measurement
+from dfastllm_operator.gates.measurement import Measurement
 
 
 @dataclass(frozen=True, slots=True)

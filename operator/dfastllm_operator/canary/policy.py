@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dfastllm_operator.analysis.plan import Plan
+from dfastllm_operator.gates.plan import Plan
 
 
 class Strategy(StrEnum):

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from enum import StrEnum
 
-from dfastllm_operator.analysis.plan import Limits
-from dfastllm_operator.canary.measurement import Measurement, Outcome
 from dfastllm_operator.canary.state import Tally
+from dfastllm_operator.gates.measurement import Measurement, Outcome
+from dfastllm_operator.gates.plan import Limits
 
 
 class Ruling(StrEnum):

@@ -8,12 +8,12 @@ from dfastllm_operator.resources.metadata import child, without_nulls
 from dfastllm_operator.revision import to_record
 
 
-def controller_revision(service: DFastLLMService, revision: Revision) -> Child:
-    """The number, which Kubernetes asks for, means nothing here: revisions are named by hash."""
+def controller_revision(service: DFastLLMService, revision: Revision, number: int = 1) -> Child:
+    """Revisions are named by hash; `number` tells the newer one, and never changes."""
     return child(
         service,
         CONTROLLER_REVISION,
         names.revision(service.name, revision.hash),
-        {"data": without_nulls(to_record(revision)), "revision": 1},
+        {"data": without_nulls(to_record(revision)), "revision": number},
         labels={names.REVISION_LABEL: revision.hash},
     )

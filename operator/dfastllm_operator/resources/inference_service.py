@@ -1,7 +1,8 @@
 """The InferenceService of a slot: what KServe makes Deployment and pods from."""
 
 from dfastllm_operator import names
-from dfastllm_operator.api import DFastLLMService
+from dfastllm_operator.api import DFastLLMService, Spec
+from dfastllm_operator.api.rollout import RolloutStrategy
 from dfastllm_operator.api.scaling import ScalerType
 from dfastllm_operator.core import Child, Json, Placement, Platform
 from dfastllm_operator.kinds import INFERENCE_SERVICE
@@ -40,10 +41,7 @@ def inference_service(
         "labels": pod.labels,
         "annotations": {**pod.annotations, **annotations},
         "timeout": service.spec.ingress.timeout_s,
-        "deploymentStrategy": {
-            "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-        },
+        "deploymentStrategy": _strategy(service.spec),
     }
     if fixed:
         predictor["minReplicas"] = replicas
@@ -76,3 +74,10 @@ def _server(pod: RenderedPod, platform: Platform) -> Json:
         },
         **uris,
     }
+
+
+def _strategy(spec: Spec) -> Json:
+    """How the Deployment goes about an update in the slot itself."""
+    if spec.rollout is not None and spec.rollout.strategy is RolloutStrategy.RECREATE:
+        return {"type": "Recreate"}
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}

@@ -29,6 +29,7 @@ def http_route(
             "weight": placement.weight,
         }
         for placement in placements
+        if placement.weight is not None
     ]
     return child(
         service,

@@ -24,7 +24,7 @@ from dfastllm_operator.analysis.measure import tokens_per_second
 from dfastllm_operator.analysis.record import entries
 from dfastllm_operator.analysis.series import Flaw, Unusable
 from dfastllm_operator.analysis.window import Look
-from dfastllm_operator.canary.measurement import Outcome
+from dfastllm_operator.gates.measurement import Outcome
 from support.counted import CountedServer, sample
 
 PLAN = Plan(min_samples=10, request_timeout_s=60)

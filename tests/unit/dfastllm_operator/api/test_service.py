@@ -87,13 +87,14 @@ def test_a_service_knows_who_it_is() -> None:
 
 def test_the_full_spec_of_the_tests_has_every_field() -> None:
     missing = set(schema_leaves(SCHEMA)) - set(leaves(FULL))
-    assert missing == {".model.verifier.name"}
+    assert missing == {".model.verifier.name", ".rollout.steps[].mirror"}
 
 
 def test_pod_fields_are_fields() -> None:
     assert Spec.model_fields.keys() >= POD_FIELDS
     assert Spec.model_fields.keys() - POD_FIELDS == {
         "replicas",
+        "rollout",
         "autoscaling",
         "ingress",
         "monitoring",

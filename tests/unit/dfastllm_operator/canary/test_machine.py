@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from dfastllm_operator.analysis.plan import Limits, OnInconclusive
 from dfastllm_operator.canary.decision import Bounds
 from dfastllm_operator.canary.machine import decide
-from dfastllm_operator.canary.measurement import Outcome
 from dfastllm_operator.canary.observation import Obstacle, Order, Orders
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import FOREVER, Step, Strategy
 from dfastllm_operator.canary.state import Assigned, RolloutStatus
 from dfastllm_operator.canary.table import TABLE
+from dfastllm_operator.gates.measurement import Outcome
+from dfastllm_operator.gates.plan import Limits, OnInconclusive
 from support.rollout_world import CANARY, Behavior, World
 
 P = RolloutPhase

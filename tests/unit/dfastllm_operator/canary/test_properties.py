@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfastllm_operator.canary.machine import decide
-from dfastllm_operator.canary.measurement import Outcome
 from dfastllm_operator.canary.observation import Observation, Obstacle
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import Step, Strategy
 from dfastllm_operator.canary.state import RolloutStatus
+from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_world import CANARY, Behavior, World
 
 Action = Callable[[World], None]

@@ -1,7 +1,7 @@
 import pytest
 
 from dfastllm_operator.analysis import DEFAULT_GATES, Gate, MetricName, mistakes
-from dfastllm_operator.analysis.metric import Unit, written
+from dfastllm_operator.gates.metric import Unit, written
 
 
 def test_the_defaults_are_errors_restarts_and_tokens_per_forward() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dfastllm_operator.analysis.metric import Better, MetricName
+from dfastllm_operator.gates.metric import Better, MetricName
 
 
 class OnInconclusive(StrEnum):

@@ -1,0 +1,81 @@
+"""One decision on the rollout of a service: asked for, seen and kept, put together. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dfastllm_operator.api.rollout import RolloutStrategy
+from dfastllm_operator.canary import machine
+from dfastllm_operator.canary.arrange import arrange
+from dfastllm_operator.canary.decision import Decision
+from dfastllm_operator.canary.look import Look
+from dfastllm_operator.canary.policy import RolloutSpec
+from dfastllm_operator.canary.record import to_status
+from dfastllm_operator.canary.state import RolloutStatus
+from dfastllm_operator.core import Json
+from dfastllm_operator.decide import Plan
+from dfastllm_operator.delivery.placing import known_revisions, placed
+from dfastllm_operator.delivery.seen import observation
+from dfastllm_operator.gates.measurement import Measurement
+from dfastllm_operator.observe import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The decision, and the plan that shows the cluster as the status wants it."""
+
+    decision: Decision
+    plan: Plan
+
+
+def is_engaged(observed: Observed, plan: Plan) -> bool:
+    """Whether the state machine has a say: for canaries, and for what was one.
+
+    Not before a first revision has been recorded, since a rollout is told from it.
+    """
+    if not plan.placements:
+        return False
+    if observed.status.get("rollout"):
+        return True
+    asked = observed.service.spec.rollout
+    serving = str(observed.status.get("updatedRevision"))
+    return (
+        asked is not None and asked.strategy is RolloutStrategy.CANARY and serving in plan.numbers
+    )
+
+
+def deliver(
+    observed: Observed,
+    plan: Plan,
+    policy: RolloutSpec,
+    status: RolloutStatus,
+    now: datetime,
+    *,
+    measurement: Measurement | None = None,
+    running: int | None = None,
+) -> Delivery:
+    """Decide; see `Delivery`.
+
+    A revision is recorded before anything is decided on it: from then on it can be made again, even
+    when the spec has moved on.
+    """
+    revisions = known_revisions(observed, plan)
+    seen = observation(observed, plan, revisions, status, running=running, measurement=measurement)
+    look = Look(policy, status, seen, now)
+    unrecorded = status.stable is not None and seen.wanted not in plan.numbers
+    if unrecorded and not seen.frozen:
+        decision = Decision(status, arrangement=arrange(look))
+    else:
+        decision = machine.decide(policy, status, seen, now)
+    arrangement = decision.arrangement or arrange(look)
+    if decision.moved or arrangement is None:
+        return Delivery(decision, plan)
+    limit = policy.revision_history_limit
+    return Delivery(decision, placed(plan, arrangement, status, revisions, limit=limit))
+
+
+def moved_status(observed: Observed, decision: Decision) -> Json:
+    """The status with the rollout moved on; what follows stable moves in the same write."""
+    old = dict(observed.raw.get("status") or {})
+    stable = decision.status.stable
+    serving = {"slot": stable.slot, "updatedRevision": stable.revision} if stable else {}
+    return {**old, **serving, "rollout": to_status(decision.status)}

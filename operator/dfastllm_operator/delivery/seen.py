@@ -1,0 +1,220 @@
+"""What the state machine of a rollout looks at, read from the objects of a service. Pure.
+
+What was not heard of counts as not there, so nothing may be decided before every kind was listed.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.api.scaling import ScalerType
+from dfastllm_operator.canary.observation import (
+    Observation,
+    Obstacle,
+    Order,
+    Orders,
+    RouteSeen,
+    SlotSeen,
+)
+from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.record import from_status
+from dfastllm_operator.canary.state import RolloutStatus
+from dfastllm_operator.conditions import Reason
+from dfastllm_operator.core import Json, Revision
+from dfastllm_operator.decide import Plan
+from dfastllm_operator.gates.measurement import Measurement
+from dfastllm_operator.kinds import DEPLOYMENT, HTTP_ROUTE, INFERENCE_SERVICE, POD
+from dfastllm_operator.observe import Observed
+from dfastllm_operator.resources.route import own_gateway
+from dfastllm_operator.symptoms import worst
+
+GPU_SUFFIX = "/gpu"
+ORDERS = ("promote", "abort", "retry")
+
+
+def stored_status(observed: Observed) -> RolloutStatus:
+    """The rollout as it was written last; one that cannot be read is begun from what serves."""
+    try:
+        return from_status(dict(observed.raw.get("status") or {})["rollout"])
+    except (KeyError, TypeError, ValueError):
+        return RolloutStatus()
+
+
+def observation(
+    observed: Observed,
+    plan: Plan,
+    revisions: Mapping[str, Revision],
+    status: RolloutStatus,
+    *,
+    running: int | None = None,
+    measurement: Measurement | None = None,
+) -> Observation:
+    """The world as one decision sees it.
+
+    `plan` is that of an update in place: its revision is what the spec asks for. `revisions` are
+    those that are known by hash. `running` are the requests on the slot that leaves.
+    """
+    gpus = {hash_: gpus_of(revision) for hash_, revision in revisions.items()}
+    leaving = status.leaving.slot if status.leaving else ""
+    return Observation(
+        wanted=_wanted(plan, status),
+        slots={
+            slot: _slot(observed, slot, gpus, running if slot == leaving else None)
+            for slot in names.SLOTS
+        },
+        route=_route(observed),
+        serving=_serving(observed.status),
+        gpus=gpus,
+        obstacles=tuple(_obstacles(observed)),
+        orders=_orders(observed.service.annotations),
+        measurement=measurement,
+        frozen=observed.service.spec.paused,
+    )
+
+
+def gpus_of(revision: Revision) -> int:
+    """GPUs of one replica, by what was recorded with the revision."""
+    gpu = (revision.inputs.get("resources") or {}).get("gpu") or {}
+    name = str(gpu.get("resourceName") or f"nvidia.com{GPU_SUFFIX}")
+    count = str(revision.resolved.limits.get(name) or 0)
+    return int(count) if count.isdigit() else 0
+
+
+def pods_of(observed: Observed, slot: str) -> list[Json]:
+    """Pods of a slot, those on their way out among them."""
+    service = observed.service
+    app = f"isvc.{names.predictor(service.name, service.namespace, slot)}"
+    return [s.body for s in observed.of(POD) if _labels(s.body).get("app") == app]
+
+
+def _wanted(plan: Plan, status: RolloutStatus) -> str:
+    """A spec that is wrong moves nothing: what was on its way stays so."""
+    if plan.problem is None:
+        return plan.placements[0].revision.hash
+    if status.candidate is not None:
+        return status.candidate.revision
+    if status.phase is RolloutPhase.FAILED:
+        return status.failed
+    return status.stable.revision if status.stable else plan.placements[0].revision.hash
+
+
+def _serving(status: Mapping[str, Any]) -> tuple[str, str] | None:
+    revision = status.get("updatedRevision")
+    return (str(status.get("slot") or names.SLOTS[0]), str(revision)) if revision else None
+
+
+def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int | None) -> SlotSeen:
+    service = observed.service
+    made = observed.owned(
+        INFERENCE_SERVICE, names.inference_service(service.name, service.namespace, slot)
+    )
+    deployment = observed.owned(DEPLOYMENT, names.predictor(service.name, service.namespace, slot))
+    every = pods_of(observed, slot)
+    pods = [pod for pod in every if not _is_leaving(pod)]
+    leaving = [pod for pod in every if _is_leaving(pod)]
+    symptom = worst(pods)
+    return SlotSeen(
+        revision=_labels(made.body).get(names.REVISION_LABEL, "?") if made else "",
+        wanted=int((deployment.body.get("spec") or {}).get("replicas") or 0) if deployment else 0,
+        ready=sum(map(_is_ready, pods)),
+        pods=len(pods),
+        leaving=len(leaving),
+        gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
+        running=running,
+        symptom=symptom.message if symptom else "",
+    )
+
+
+def _route(observed: Observed) -> RouteSeen | None:
+    service = observed.service
+    seen = observed.owned(HTTP_ROUTE, names.dns_label(service.name))
+    if seen is None:
+        return None
+    slots = {names.predictor(service.name, service.namespace, slot): slot for slot in names.SLOTS}
+    rules = (seen.body.get("spec") or {}).get("rules") or [{}]
+    weights = {
+        slots[str(backend.get("name"))]: int(backend.get("weight", 1))
+        for backend in rules[0].get("backendRefs") or []
+        if backend.get("name") in slots
+    }
+    return RouteSeen(weights, _is_current(seen.body))
+
+
+def _is_current(route: Json) -> bool:
+    """Its controller has accepted and resolved exactly this generation, at every parent it has."""
+    generation = route["metadata"].get("generation")
+    wanted = len((route.get("spec") or {}).get("parentRefs") or [])
+    parents = (route.get("status") or {}).get("parents") or []
+    good = [parent for parent in parents if _holds(parent, generation)]
+    return 0 < wanted <= len(good)
+
+
+def _holds(parent: Json, generation: Any) -> bool:
+    true = {
+        c.get("type")
+        for c in parent.get("conditions") or []
+        if c.get("status") == "True" and c.get("observedGeneration") == generation
+    }
+    return {"Accepted", "ResolvedRefs"} <= true
+
+
+def _obstacles(observed: Observed) -> Iterable[Obstacle]:
+    spec, platform = observed.service.spec, observed.platform
+    gateway = own_gateway(spec, platform)
+    if gateway is None:
+        why = (
+            "ingress.enabled is false"
+            if not spec.ingress.enabled
+            else "KServe's own route serves it, which splits no traffic"
+        )
+        yield Obstacle(
+            Reason.NO_OWN_ROUTE,
+            f"A canary needs a route of the operator's on a Gateway, and {why}: set "
+            "ingress.gateway.",
+        )
+    elif not platform.serves(HTTP_ROUTE):
+        yield Obstacle(
+            Reason.GATEWAY_API_MISSING,
+            "A canary needs the Gateway API, which the cluster does not serve: install it.",
+        )
+    elif observed.rival is not None:
+        yield Obstacle(
+            Reason.HOSTNAME_TAKEN,
+            f"The hostname belongs to service {observed.rival}: set ingress.hostname to another.",
+        )
+    if spec.autoscaling.type != ScalerType.NONE:
+        yield Obstacle(
+            Reason.SCALER_NOT_SUPPORTED,
+            f"A canary beside autoscaling.type {spec.autoscaling.type} is not built yet: set it to "
+            "none.",
+        )
+
+
+def _orders(annotations: Mapping[str, str]) -> Orders:
+    found = {
+        kind: order
+        for kind in ORDERS
+        if (order := _order(annotations.get(f"{names.GROUP}/rollout-{kind}"))) is not None
+    }
+    return Orders(**found)
+
+
+def _order(text: str | None) -> Order | None:
+    """Without a nonce it is an order all the same, so that it can be refused by an Event."""
+    if not text:
+        return None
+    revision, _, nonce = text.partition("/")
+    return Order(revision, nonce)
+
+
+def _labels(obj: Json) -> Mapping[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def _is_leaving(pod: Json) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)

@@ -1,0 +1,189 @@
+"""Looks at the metrics of a rollout, at the pace of its analysis. The only memory of a rollout.
+
+It is lost in a restart: the window begins anew then, which counts as nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from dfastllm_operator.analysis import (
+    Pod,
+    Prometheus,
+    Scrape,
+    Side,
+    Source,
+    SourceFailed,
+    Window,
+    judge,
+    measurement,
+    opening,
+    replay,
+)
+from dfastllm_operator.api.rollout import AnalysisSource, Rollout
+from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.policy import RolloutSpec
+from dfastllm_operator.canary.state import RolloutStatus
+from dfastllm_operator.core import Json, Key
+from dfastllm_operator.delivery.restarts import restarts_since
+from dfastllm_operator.delivery.seen import pods_of
+from dfastllm_operator.gates.measurement import Measurement, Outcome
+from dfastllm_operator.observe import Observed
+
+logger = structlog.get_logger("rollout")
+
+LOOKED_AT = (RolloutPhase.ANALYZING, RolloutPhase.PAUSED)
+DRAIN_POLL_S = 2.0
+
+
+def source_of(asked: Rollout | None, namespace: str) -> Source:
+    """What the spec says the metrics are read from."""
+    if asked is not None and asked.analysis.source is AnalysisSource.PROMETHEUS:
+        return Prometheus(str(asked.analysis.server_address), namespace)
+    return Scrape()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Of one service: the window of `confirmed_at`, when was looked last, restarts at its begin."""
+
+    confirmed_at: datetime
+    window: Window
+    looked_at: datetime | None = None
+    restarts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Measuring:
+    """The windows of all rollouts under way."""
+
+    def __init__(self, source: Callable[[Rollout | None, str], Source] = source_of) -> None:
+        self._source = source
+        self._kept: dict[Key, _Kept] = {}
+        self._drains: dict[Key, tuple[datetime, int | None]] = {}
+
+    def forget(self, key: Key) -> None:
+        self._kept.pop(key, None)
+        self._drains.pop(key, None)
+
+    def due(self, key: Key, policy: RolloutSpec, status: RolloutStatus) -> datetime | None:
+        """When to look next; None while there is nothing to look at."""
+        if not _looked_at(status) or status.confirmed_at is None:
+            return None
+        opens_at = status.confirmed_at + timedelta(seconds=policy.analysis.warmup_s)
+        kept, last = self._kept.get(key), status.tally.measured_at
+        if kept is not None and kept.confirmed_at == status.confirmed_at and kept.looked_at:
+            last = kept.looked_at if last is None else max(last, kept.looked_at)
+        if last is None:
+            return opens_at
+        return max(opens_at, last + timedelta(seconds=policy.analysis.interval_s))
+
+    async def look(
+        self, observed: Observed, policy: RolloutSpec, status: RolloutStatus, now: datetime
+    ) -> Measurement | None:
+        """A measurement, when one is due."""
+        key = observed.service.key
+        due = self.due(key, policy, status)
+        if due is None:
+            self._kept.pop(key, None)
+            return None
+        if now < due or observed.service.spec.paused:
+            return None
+        assert status.confirmed_at is not None, "or nothing would be due"
+        assert status.stable is not None
+        assert status.candidate is not None
+        pods = pods_of(observed, status.candidate.slot)
+        kept = self._kept.get(key)
+        if kept is None or kept.confirmed_at != status.confirmed_at:
+            window = opening(status.confirmed_at.timestamp(), policy.analysis.warmup_s)
+            kept = _Kept(status.confirmed_at, window, restarts=restarts_since(pods, None, {}))
+            self._kept[key] = kept
+        targets = {
+            Side.STABLE: _targets(pods_of(observed, status.stable.slot)),
+            Side.CANDIDATE: _targets(pods),
+        }
+        trouble = ""
+        source = self._source(observed.service.spec.rollout, key.namespace)
+        try:
+            kept.window = await _seen(source, targets, kept.window, now.timestamp())
+        except SourceFailed as error:
+            trouble = str(error)
+        kept.looked_at = now
+        restarted = sum(restarts_since(pods, status.confirmed_at, kept.restarts).values())
+        report = judge(
+            policy.analysis,
+            kept.window,
+            weight=status.weight,
+            restarts=restarted,
+            trouble=trouble,
+        )
+        logger.debug("measured", service=str(key), outcome=report.outcome, why=report.message)
+        found = measurement(report, status.confirmed_at, now.timestamp())
+        return impatient(found, policy, status.confirmed_at, now)
+
+    async def running(self, observed: Observed, status: RolloutStatus, now: datetime) -> int | None:
+        """Requests on the slot that leaves; None when a pod of it could not be asked.
+
+        Asked once in `DRAIN_POLL_S`, however often somebody wants to know.
+        """
+        key = observed.service.key
+        if status.leaving is None or status.leaving.drained:
+            self._drains.pop(key, None)
+            return 0
+        last = self._drains.get(key)
+        if last is None or now >= last[0] + timedelta(seconds=DRAIN_POLL_S):
+            last = now, await self._count(observed, status.leaving.slot, now)
+            self._drains[key] = last
+        return last[1]
+
+    async def _count(self, observed: Observed, slot: str, now: datetime) -> int | None:
+        pods = pods_of(observed, slot)
+        if not pods:
+            return 0
+        source = self._source(observed.service.spec.rollout, observed.service.namespace)
+        try:
+            sample = await source.sample({Side.CANDIDATE: _targets(pods)}, now.timestamp())
+        except SourceFailed:
+            return None
+        look = sample.looks[Side.CANDIDATE]
+        if look.unusable:
+            return None
+        return round(sum(reading.running for reading in look.readings.values()))
+
+
+def impatient(
+    found: Measurement, policy: RolloutSpec, window: datetime, now: datetime
+) -> Measurement:
+    """Slow traffic is waited for, but not for ever: beyond the deadline it is inconclusive."""
+    late = now >= window + timedelta(seconds=policy.analysis.warmup_s + policy.progress_deadline_s)
+    if found.outcome is not Outcome.WAITING or not late:
+        return found
+    said = f"not enough requests within progressDeadline of {policy.progress_deadline_s:g} s"
+    checks = tuple(
+        replace(check, outcome=Outcome.INCONCLUSIVE, text=f"{check.text}: {said}")
+        if check.outcome is Outcome.WAITING
+        else check
+        for check in found.checks
+    )
+    return replace(found, outcome=Outcome.INCONCLUSIVE, checks=checks)
+
+
+async def _seen(source: Source, targets: Any, window: Window, now: float) -> Window:
+    if window.at is None and source.remembers:
+        return await replay(source, targets, window, now)
+    return window.after(await source.sample(targets, now))
+
+
+def _looked_at(status: RolloutStatus) -> bool:
+    believed = status.weight == status.confirmed and status.weight > 0
+    return status.phase in LOOKED_AT and believed and status.candidate is not None
+
+
+def _targets(pods: list[Json]) -> list[Pod]:
+    return [
+        Pod(str(pod["metadata"]["name"]), str((pod.get("status") or {}).get("podIP") or ""))
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+    ]

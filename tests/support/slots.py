@@ -1,0 +1,75 @@
+"""Two slots of a service, and its route, as the API server gives them."""
+
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.core import Json, Seen
+from dfastllm_operator.kinds import DEPLOYMENT, HTTP_ROUTE, INFERENCE_SERVICE, POD
+
+OWNER = [{"kind": "DFastLLMService", "name": "demo", "uid": "u-1", "controller": True}]
+
+
+def inference_service(slot: str, revision: str) -> Seen:
+    metadata = {
+        "name": f"demo-{slot}",
+        "uid": f"isvc-{slot}",
+        "labels": {names.REVISION_LABEL: revision},
+        "ownerReferences": OWNER,
+    }
+    return Seen(INFERENCE_SERVICE, {"metadata": metadata})
+
+
+def deployment(slot: str, revision: str, replicas: int) -> Seen:
+    template = {"metadata": {"labels": {names.REVISION_LABEL: revision}}}
+    return Seen(
+        DEPLOYMENT,
+        {
+            "metadata": {"name": f"demo-{slot}-predictor", "generation": 1},
+            "spec": {"replicas": replicas, "template": template},
+            "status": {
+                "observedGeneration": 1,
+                "replicas": replicas,
+                "readyReplicas": replicas,
+                "updatedReplicas": replicas,
+                "availableReplicas": replicas,
+            },
+        },
+    )
+
+
+def pod(slot: str, revision: str, number: int = 0, *, ready: bool = True, **meta: Any) -> Seen:
+    metadata = {
+        "name": f"demo-{slot}-predictor-{number}",
+        "labels": {"app": f"isvc.demo-{slot}-predictor", names.REVISION_LABEL: revision},
+        **meta,
+    }
+    condition = {"type": "Ready", "status": str(ready)}
+    return Seen(
+        POD, {"metadata": metadata, "status": {"conditions": [condition], "podIP": "10.0.0.1"}}
+    )
+
+
+def slot(name: str, revision: str, *, replicas: int = 1, ready: int | None = None) -> list[Seen]:
+    """A slot with all that KServe makes of it."""
+    up = replicas if ready is None else ready
+    pods = [pod(name, revision, number, ready=number < up) for number in range(replicas)]
+    return [inference_service(name, revision), deployment(name, revision, replicas), *pods]
+
+
+def route(weights: dict[str, int], *, generation: int = 4, reported: int = 4) -> Seen:
+    """The route, and the generation that its controller has looked at."""
+    backends = [
+        {"name": f"demo-{s}-predictor", "weight": w, "port": 80} for s, w in weights.items()
+    ]
+    conditions: list[Json] = [
+        {"type": kind, "status": "True", "observedGeneration": reported}
+        for kind in ("Accepted", "ResolvedRefs")
+    ]
+    return Seen(
+        HTTP_ROUTE,
+        {
+            "metadata": {"name": "demo", "generation": generation, "ownerReferences": OWNER},
+            "spec": {"parentRefs": [{"name": "gateway"}], "rules": [{"backendRefs": backends}]},
+            "status": {"parents": [{"conditions": conditions}]},
+        },
+    )

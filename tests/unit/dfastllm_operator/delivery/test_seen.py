@@ -1,0 +1,136 @@
+from dataclasses import replace
+from typing import Any
+
+from dfastllm_operator import names
+from dfastllm_operator.canary.observation import Observation, Order, SlotSeen
+from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.state import Assigned, RolloutStatus
+from dfastllm_operator.core import Key, Seen
+from dfastllm_operator.decide import decide
+from dfastllm_operator.delivery.placing import known_revisions
+from dfastllm_operator.delivery.seen import observation, stored_status
+from dfastllm_operator.kinds import CONTROLLER_REVISION, HTTP_ROUTE
+from dfastllm_operator.revision import revision_hash
+from support.custom_resources import TINY
+from support.situations import GATEWAY, observed, platform, record, service
+from support.slots import OWNER, pod, route, slot
+
+OLD: dict[str, Any] = {"decoding": {"threshold": 0.7}}
+NEW: dict[str, Any] = {"decoding": {"threshold": 0.8}}
+H_OLD, H_NEW = (revision_hash(service(spec).spec) for spec in (OLD, NEW))
+CANARY: dict[str, Any] = {"rollout": {"strategy": "Canary"}}
+SERVES = {"updatedRevision": H_OLD, "revision": H_OLD, "slot": "a"}
+ON_GATEWAY = platform(gateway=GATEWAY)
+
+
+def owned(seen: Seen) -> Seen:
+    return Seen(
+        seen.kind,
+        {**seen.body, "metadata": {**seen.body["metadata"], "ownerReferences": OWNER}},
+    )
+
+
+def look(
+    spec: dict[str, Any],
+    *seen: Seen,
+    status: RolloutStatus | None = None,
+    running: int | None = None,
+    **given: Any,
+) -> Observation:
+    records = [owned(record(OLD)), owned(record(NEW))]
+    found = observed(spec, [*records, *seen], **{"on": ON_GATEWAY, "status": SERVES, **given})
+    plan = decide(found)
+    kept = status or stored_status(found)
+    return observation(found, plan, known_revisions(found, plan), kept, running=running)
+
+
+def test_a_slot_is_what_kserve_made_of_it() -> None:
+    seen = look({**NEW, **CANARY}, *slot("a", H_OLD, replicas=3, ready=2), route({"a": 100}))
+    a = seen.slot("a")
+    assert (a.revision, a.wanted, a.ready, a.pods, a.leaving) == (H_OLD, 3, 2, 3, 0)
+    assert "demo-a-predictor-2" in a.symptom
+    assert seen.slot("b") == SlotSeen(running=None)
+    assert seen.slot("b").empty
+    assert seen.wanted == H_NEW
+    assert seen.serving == ("a", H_OLD)
+    assert not seen.obstacles
+
+
+def test_pods_on_their_way_out_are_counted_apart() -> None:
+    going = pod("b", H_NEW, 7, deletionTimestamp="2026-01-01T00:00:00Z")
+    b = look({**OLD, **CANARY}, *slot("a", H_OLD), going).slot("b")
+    assert (b.revision, b.pods, b.ready, b.leaving, b.empty) == ("", 0, 0, 1, False)
+
+
+def test_a_weight_is_believed_only_for_the_present_generation() -> None:
+    both = {"a": 90, "b": 10}
+    current = look({**NEW, **CANARY}, route(both)).route
+    assert current is not None
+    assert (current.weights, current.current) == (both, True)
+    behind = look({**NEW, **CANARY}, route(both, reported=3)).route
+    assert behind is not None
+    assert not behind.current
+
+
+def test_a_route_that_one_parent_does_not_resolve_is_not_current() -> None:
+    seen = route({"a": 100})
+    seen.body["status"]["parents"][0]["conditions"][1]["status"] = "False"
+    found = look({**NEW, **CANARY}, seen).route
+    assert found is not None
+    assert not found.current
+
+
+def test_without_a_route_there_is_none() -> None:
+    assert look({**NEW, **CANARY}).route is None
+
+
+def test_what_a_canary_lacks_is_an_obstacle() -> None:
+    def reason(spec: dict[str, Any], **given: Any) -> str:
+        return look({**NEW, **CANARY, **spec}, **given).obstacles[0].reason
+
+    assert reason({}, on=platform()) == "NoOwnRoute"
+    assert reason({"ingress": {"enabled": False}}) == "NoOwnRoute"
+    missing = replace(ON_GATEWAY, missing=frozenset({HTTP_ROUTE}))
+    assert reason({}, on=missing) == "GatewayAPIMissing"
+    assert reason({}, rival=Key("shop", "other")) == "HostnameTaken"
+    scaled = {"autoscaling": {"type": "hpa"}, "replicas": {"max": 2}}
+    assert reason(scaled) == "ScalerNotSupported"
+
+
+def test_orders_are_read_from_annotations() -> None:
+    found = observed({**NEW, **CANARY}, [owned(record(OLD))], status=SERVES, on=ON_GATEWAY)
+    told = {f"{names.GROUP}/rollout-promote": f"{H_NEW}/7", f"{names.GROUP}/rollout-abort": "odd"}
+    found = replace(found, service=replace(found.service, annotations=told))
+    plan = decide(found)
+    orders = observation(found, plan, known_revisions(found, plan), RolloutStatus()).orders
+    assert orders.promote == Order(H_NEW, "7")
+    assert orders.abort == Order("odd", "")
+    assert orders.retry is None
+
+
+def test_a_spec_that_is_wrong_moves_nothing() -> None:
+    wrong = {**TINY, **NEW, **CANARY, "auth": {"apiKeysSecretRef": {"name": "keys"}}}
+    trial = RolloutStatus(
+        phase=RolloutPhase.ANALYZING, stable=Assigned(H_OLD, "a"), candidate=Assigned(H_NEW, "b")
+    )
+    found = observed(wrong, [owned(record(OLD))], status=SERVES, on=ON_GATEWAY)
+    found = replace(found, secrets_missing=(("auth.apiKeysSecretRef", "keys"),))
+    plan = decide(found)
+    assert plan.problem is not None
+    revisions = known_revisions(found, plan)
+    assert observation(found, plan, revisions, trial).wanted == H_NEW
+    assert observation(found, plan, revisions, RolloutStatus()).wanted == H_OLD
+
+
+def test_a_status_that_cannot_be_read_is_begun_anew() -> None:
+    broken = {**SERVES, "rollout": {"phase": "Analyzing"}}
+    assert stored_status(observed(NEW, status=broken)) == RolloutStatus()
+    assert stored_status(observed(NEW)) == RolloutStatus()
+
+
+def test_the_records_number_the_revisions() -> None:
+    second = owned(record(NEW))
+    second.body["revision"] = 2
+    found = observed(NEW, [owned(record(OLD)), second], status=SERVES)
+    assert decide(found).numbers == {H_OLD: 1, H_NEW: 2}
+    assert {s.kind for s in found.seen} == {CONTROLLER_REVISION}

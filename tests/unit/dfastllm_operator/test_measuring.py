@@ -1,0 +1,137 @@
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dfastllm_operator.analysis import Sample, Side, SourceFailed
+from dfastllm_operator.analysis.source import Targets
+from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.policy import RolloutSpec, Strategy
+from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
+from dfastllm_operator.gates.measurement import Measurement, Outcome
+from dfastllm_operator.gates.plan import Plan
+from dfastllm_operator.measuring import Measuring
+from support.counted import CountedServer, sample
+from support.situations import observed
+from support.slots import slot
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = RolloutSpec(
+    strategy=Strategy.CANARY,
+    analysis=Plan(interval_s=5, warmup_s=10, min_samples=4),
+    progress_deadline_s=60,
+)
+STATUS = RolloutStatus(
+    phase=RolloutPhase.ANALYZING,
+    stable=Assigned("old", "a"),
+    candidate=Assigned("new", "b"),
+    weight=10,
+    confirmed=10,
+    confirmed_at=NOW,
+)
+LOOK = observed({}, [*slot("a", "old"), *slot("b", "new")])
+
+
+class Counted:
+    """Both sides as counting servers; `down` is why they cannot be asked."""
+
+    remembers = False
+
+    def __init__(self) -> None:
+        self.stable, self.candidate = CountedServer(), CountedServer()
+        self.down = ""
+        self.asked: list[Targets] = []
+
+    async def sample(self, targets: Targets, at: float) -> Sample:
+        self.asked.append(targets)
+        if self.down:
+            raise SourceFailed(self.down)
+        return sample(at, self.stable, self.candidate)
+
+    def answer(self, count: int) -> None:
+        self.stable.answer(count)
+        self.candidate.answer(count)
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+class Lookout:
+    def __init__(self) -> None:
+        self.source = Counted()
+        self.measuring = Measuring(lambda *_: self.source)
+
+    def look(self, seconds: float, **status: Any) -> Measurement | None:
+        kept = replace(STATUS, **status)
+        return asyncio.run(self.measuring.look(LOOK, POLICY, kept, at(seconds)))
+
+
+def test_nothing_is_looked_at_before_the_warm_up_is_over_and_then_at_the_pace() -> None:
+    out = Lookout()
+    assert out.look(9) is None
+    assert out.measuring.due(LOOK.service.key, POLICY, STATUS) == at(10)
+    first = out.look(10)
+    assert first is not None
+    assert first.outcome is Outcome.WAITING
+    assert out.look(14) is None
+    out.source.answer(10)
+    then = out.look(15)
+    assert then is not None
+    assert (then.outcome, then.window) == (Outcome.PASS, NOW)
+    assert len(out.source.asked) == 2
+
+
+def test_a_weight_that_is_not_reported_is_not_judged() -> None:
+    out = Lookout()
+    assert out.look(20, confirmed=0) is None
+    assert out.look(20, phase=RolloutPhase.STEPPING) is None
+    assert not out.source.asked
+
+
+def test_a_source_that_fails_is_an_error_and_not_a_pass() -> None:
+    out = Lookout()
+    out.source.down = "no route to host"
+    found = out.look(10)
+    assert found is not None
+    assert found.outcome is Outcome.ERROR
+    assert "no route to host" in found.message
+
+
+def test_slow_traffic_is_waited_for_until_the_deadline() -> None:
+    out = Lookout()
+    out.look(10)
+    out.source.answer(1)
+    early = out.look(60)
+    assert early is not None
+    assert early.outcome is Outcome.WAITING
+    out.source.answer(1)
+    late = out.look(70)
+    assert late is not None
+    assert late.outcome is Outcome.INCONCLUSIVE
+    assert "within progressDeadline of 60 s" in late.message
+
+
+def test_another_step_is_another_window() -> None:
+    out = Lookout()
+    out.look(10)
+    out.source.answer(10)
+    assert out.look(30, confirmed_at=at(18)) is not None
+    later = out.look(35, confirmed_at=at(18))
+    assert later is not None
+    assert later.outcome is not Outcome.PASS, "what came before the window does not count"
+
+
+def test_requests_on_a_slot_that_leaves_are_counted_or_unknown() -> None:
+    out = Lookout()
+    leaving = replace(STATUS, candidate=None, leaving=Leaving("new", "b", NOW, 1))
+    out.source.candidate.running(3)
+
+    def running(seconds: float) -> int | None:
+        return asyncio.run(out.measuring.running(LOOK, leaving, at(seconds)))
+
+    assert running(0) == 3
+    assert [pod.name for pod in out.source.asked[-1][Side.CANDIDATE]] == ["demo-b-predictor-0"]
+    out.source.down = "gone"
+    assert running(1) == 3, "not asked again so soon"
+    assert running(2) is None

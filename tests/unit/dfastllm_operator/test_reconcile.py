@@ -1,0 +1,190 @@
+from typing import Any
+
+from dfastllm_operator.analysis import Sample, Side
+from dfastllm_operator.analysis.source import Targets
+from dfastllm_operator.analysis.window import Look
+from dfastllm_operator.core import Json
+from dfastllm_operator.kinds import CONTROLLER_REVISION, INFERENCE_SERVICE, SERVICE
+from support.counted import CountedServer
+from support.little_cluster import LittleCluster
+
+CANARY: Json = {
+    "strategy": "Canary",
+    "analysis": {"interval": "2s", "warmup": "0s", "minSamples": 5},
+    "scaleDownDelay": "5s",
+    "drain": {"timeout": "10s"},
+}
+
+
+class Steady:
+    """Some more answers at each look; `forwards` of them by slot: more is worse."""
+
+    remembers = False
+
+    def __init__(self) -> None:
+        self.forwards = {"a": 10, "b": 10}
+        self._pods: dict[str, CountedServer] = {}
+
+    async def sample(self, targets: Targets, at: float) -> Sample:
+        looks = {}
+        for side in Side:
+            pods = [pod.name for pod in targets.get(side, ())]
+            looks[side] = Look({pod: self._reading(pod) for pod in pods})
+        return Sample(at, looks)
+
+    def _reading(self, pod: str) -> Any:
+        server = self._pods.setdefault(pod, CountedServer())
+        server.answer(10, forwards=self.forwards[pod.removeprefix("demo-")[0]])
+        return server.reading()
+
+
+def begun(**spec: Any) -> tuple[LittleCluster, Steady]:
+    """A service that serves its first revision."""
+    source = Steady()
+    cluster = LittleCluster({"rollout": CANARY, **spec}, source)
+    for _ in range(6):
+        cluster.tick()
+    assert cluster.service["status"]["phase"] == "Ready"
+    return cluster, source
+
+
+def test_a_service_without_a_rollout_has_no_rollout_in_its_status() -> None:
+    cluster, _ = begun(rollout=None)
+    cluster.edit(decoding={"threshold": 0.8})
+    for _ in range(6):
+        cluster.tick()
+    assert cluster.service["status"]["phase"] == "Ready"
+    assert "rollout" not in cluster.service["status"]
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
+    assert len(cluster.named(CONTROLLER_REVISION)) == 1
+
+
+def test_a_good_change_gets_all_traffic_step_by_step() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    seen: list[dict[str, int]] = []
+    promoted: dict[str, str] = {}
+    for rollout in cluster.until("Stable"):
+        if not seen or seen[-1] != cluster.weights:
+            seen.append(cluster.weights)
+        if rollout["phase"] == "Finalizing" and not promoted:
+            new = rollout["stable"]["revision"]
+            promoted = {uid: r for uid, r in cluster.pods().items() if r == new}
+    assert [w.get("b") for w in seen if "b" in w] == [10, 50, 100, 100]
+    assert all(sum(weights.values()) == 100 for weights in seen)
+    assert cluster.pods() == promoted, "promotion restarts no pod"
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-b"]
+    assert len(cluster.named(CONTROLLER_REVISION)) == 2, "the former one can come back"
+    inside = cluster.objects[SERVICE, "demo"]["spec"]["selector"]
+    assert inside == {"app": "isvc.demo-b-predictor"}
+    cluster.tick()
+    status = cluster.service["status"]
+    assert (status["phase"], status["slot"]) == ("Ready", "b")
+    assert (
+        status["revision"] == status["updatedRevision"] == status["rollout"]["stable"]["revision"]
+    )
+
+
+def test_a_bad_change_is_rolled_back_and_not_tried_again() -> None:
+    cluster, source = begun()
+    source.forwards["b"] = 40
+    before = cluster.pods()
+    cluster.edit(decoding={"threshold": 0.9})
+    most = max(cluster.weights.get("b", 0) for _ in cluster.until("Failed"))
+    assert most == 10
+    assert cluster.rollout["cause"] == "MetricsFailed"
+    assert "tokensPerForward" in cluster.rollout["message"]
+    assert cluster.pods() == before, "stable was left alone"
+    cluster.tick()
+    assert cluster.service["status"]["phase"] == "Degraded"
+    cluster.edit(replicas={"min": 2})
+    for _ in range(5):
+        cluster.tick()
+    assert cluster.rollout["phase"] == "Failed"
+    assert len(cluster.pods()) == 2
+    cluster.edit(decoding=None)
+    list(cluster.until("Stable"))
+
+
+def test_the_status_is_written_before_anything_is_done_and_told_after() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    cluster.writes.clear()
+    list(cluster.until("Stepping"))
+    wrote = cluster.writes
+    accepted, told = wrote.index("status Preparing"), wrote.index("create Event/RolloutPreparing")
+    made = wrote.index("apply InferenceService/demo-b")
+    assert accepted < told
+    assert accepted < made
+
+
+def test_a_move_that_is_refused_has_no_effect_and_is_not_told() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    cluster.writes.clear()
+    refused = 0
+
+    def meanwhile(_: Json) -> None:
+        nonlocal refused
+        refused += 1
+        cluster.edit(decoding={"threshold": 0.8})
+
+    cluster.spoil = meanwhile
+    for _ in range(20):
+        cluster.tick()
+    assert refused > 10
+    assert not [w for w in cluster.writes if w.startswith(("status", "create Event"))]
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
+    assert cluster.weights == {"a": 100}
+    cluster.spoil = None
+    list(cluster.until("Finalizing"))
+
+
+def test_an_operator_that_starts_anew_in_every_phase_comes_to_the_same_end() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    phases = []
+    for rollout in cluster.until("Stable"):
+        if rollout["phase"] not in phases[-1:]:
+            phases.append(rollout["phase"])
+            cluster.start()
+    assert {"Preparing", "Analyzing", "Finalizing"} <= set(phases)
+    assert cluster.weights == {"b": 100}
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-b"]
+
+
+def test_orders_are_carried_out_once() -> None:
+    cluster, _ = begun()
+    cluster.edit(rollout={**CANARY, "steps": [{"weight": 10, "pause": "forever"}, {"weight": 50}]})
+    cluster.edit(decoding={"threshold": 0.8})
+    list(cluster.until("Paused"))
+    new = cluster.rollout["candidate"]["revision"]
+    cluster.annotate(promote=f"{new}/1")
+    list(cluster.until("Stable"))
+    assert cluster.rollout["stable"]["revision"] == new
+    assert cluster.rollout["handled"] == {"promote": f"{new}/1"}
+
+
+def test_a_paused_service_stays_as_it_is_and_goes_on_afterwards() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    list(cluster.until("Analyzing"))
+    cluster.edit(paused=True)
+    before, weights = cluster.rollout, cluster.weights
+    for _ in range(10):
+        cluster.tick()
+    assert (cluster.rollout, cluster.weights) == (before, weights)
+    assert cluster.service["status"]["phase"] == "Paused"
+    cluster.edit(paused=None)
+    list(cluster.until("Stable"))
+    assert cluster.weights == {"b": 100}
+
+
+def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:
+    cluster, _ = begun(rollout={**CANARY, "progressDeadline": "20s"})
+    cluster.broken = "demo-b"
+    cluster.edit(decoding={"threshold": 0.8})
+    seen = [cluster.weights for _ in cluster.until("Failed")]
+    assert all(weights == {"a": 100} for weights in seen)
+    assert cluster.rollout["cause"] == "ProgressDeadline"
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
