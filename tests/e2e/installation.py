@@ -14,6 +14,7 @@ OPERATOR = "dfastllm-operator"
 DEPLOYMENT = f"deployment/{OPERATOR}"
 CRD = "crd/dfastllmservices.dfastllm.io"
 ROLLOUT_S = 180.0
+PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 SHIPPED = "ghcr.io/dfastllm"  # where the manifests say that the images are
 
@@ -28,11 +29,17 @@ class Installation:
         self._helm = Helm(site.helm, home, site.kubectl.kubeconfig)
 
     def by_helm(self) -> None:
-        """Install, or bring to these images what is installed."""
+        """Install, or bring to these images what is installed.
+
+        Also what a run left behind that was killed: in the middle of Helm's work, or with the
+        objects of kustomize, which the release then takes over.
+        """
         site = self._site
         with suppress(KubectlFailed):  # it is there
             self._kubectl("create", "namespace", NAMESPACE)
         self._kubectl("label", "--overwrite", "namespace", NAMESPACE, RESTRICTED)
+        interrupted = f"owner=helm,name={RELEASE},status in ({', '.join(PENDING)})"
+        self._kubectl("delete", "secret", "-n", NAMESPACE, "-l", interrupted)
         values = {
             "gateway": site.gateway,
             "domain": DOMAIN,
@@ -41,7 +48,9 @@ class Installation:
             **_image("server.image", site.server_image),
         }
         given = [f"--set-string={name}={value}" for name, value in values.items()]
-        self._helm("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, *given)
+        self._helm(
+            "upgrade", "--install", "--take-ownership", RELEASE, str(CHART), "-n", NAMESPACE, *given
+        )  # fmt: skip
         self.wait()
 
     def remove_helm(self) -> None:
