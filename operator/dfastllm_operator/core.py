@@ -49,12 +49,14 @@ class Resolved:
     """What the operator filled in for a revision when it was made.
 
     Kept with the revision, so that a newer operator, with other defaults or a better size table,
-    restarts nothing.
+    restarts nothing. `former_names` are model names of the revision before, which it answers to
+    beside its own.
     """
 
     image: str
     requests: Mapping[str, str]
     limits: Mapping[str, str]
+    former_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,24 @@ there is one slot and KServe's rolling update; a canary adds a second placement,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import yaml
 
 from dfastllm_operator import names
 from dfastllm_operator.api import Spec, with_pod_inputs
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json, Placement, Resolved, Revision
 from dfastllm_operator.errors import Refuse
-from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, INFERENCE_SERVICE, POD
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    POD,
+)
 from dfastllm_operator.observe import Observed
+from dfastllm_operator.resources.pod import CONFIG_FILE
 from dfastllm_operator.resources.pods import RENDER_VERSIONS, version_of
 from dfastllm_operator.revision import from_record, hash_in, new_revision
 
@@ -134,8 +143,19 @@ def _as_it_runs(observed: Observed, wanted: str) -> Revision | None:
         requests=resources.get("requests") or {},
         limits=resources.get("limits") or {},
     )
+    resolved = replace(resolved, former_names=_names_beside_own(observed, wanted))
     version = int(str(observed.status.get("renderVersion") or version_of(service.spec)))
     return new_revision(service.spec, resolved, version)
+
+
+def _names_beside_own(observed: Observed, revision: str) -> tuple[str, ...]:
+    """What the file of the revision says that its pods answer to beside the model's name."""
+    seen = observed.owned(CONFIG_MAP, names.revision(observed.service.name, revision))
+    try:
+        config = yaml.safe_load(seen.body["data"][CONFIG_FILE]) if seen is not None else {}
+        return tuple(map(str, config["model"]["served_model_name"][1:]))
+    except (KeyError, TypeError, yaml.YAMLError):  # gone, or not what we wrote
+        return ()
 
 
 def _numbers(observed: Observed, recorded: Mapping[str, Revision]) -> dict[str, int]:

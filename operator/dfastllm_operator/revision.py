@@ -60,6 +60,7 @@ def new_revision(spec: Spec, resolved: Resolved, render_version: int) -> Revisio
 
 def to_record(revision: Revision) -> Json:
     """The `data` of a ControllerRevision."""
+    former = list(revision.resolved.former_names)
     return {
         "hash": revision.hash,
         "renderVersion": revision.render_version,
@@ -68,6 +69,7 @@ def to_record(revision: Revision) -> Json:
             "image": revision.resolved.image,
             "requests": dict(revision.resolved.requests),
             "limits": dict(revision.resolved.limits),
+            **({"formerNames": former} if former else {}),
         },
     }
 
@@ -86,5 +88,6 @@ def from_record(data: Json) -> Revision:
             image=str(resolved["image"]),
             requests=resolved.get("requests", {}),
             limits=resolved.get("limits", {}),
+            former_names=tuple(map(str, resolved.get("formerNames") or ())),
         ),
     )

@@ -4,6 +4,7 @@ The file holds what is not a default, so a field that a later API adds changes n
 revision. A contract test reads the result with the server's own loader.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from dfastllm_operator.api import DFastLLMService
@@ -29,13 +30,18 @@ _SERVER_NAMES = {"cors_origins": "cors_origin"}
 _RATE_NAMES = {"requests": "request_rate", "tokens": "token_rate"}
 
 
-def server_config(service: DFastLLMService, *, gpu: bool) -> Json:
-    """The file's content by section. `gpu` is whether the pod gets one: the server then insists."""
+def server_config(service: DFastLLMService, *, gpu: bool, former_names: Sequence[str] = ()) -> Json:
+    """The file's content by section. `gpu` is whether the pod gets one: the server then insists.
+
+    `former_names` are answered to beside the model's own; KServe's protocols and the metrics know
+    only the service's.
+    """
     spec = service.spec
+    own = spec.model.name or service.name
     engine, server = _said(spec.engine), _said(spec.server)
     model: Json = {
         "model": model_place(spec),
-        "served_model_name": [spec.model.name or service.name],
+        "served_model_name": [own, *(name for name in former_names if name != own)],
         "kserve_name": service.name,
         "device": "cuda" if gpu else "cpu",
     }

@@ -13,6 +13,7 @@ from dfastllm_operator.canary.record import to_status
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
+from dfastllm_operator.delivery.naming import with_names
 from dfastllm_operator.delivery.placing import known_revisions, placed
 from dfastllm_operator.delivery.seen import observation
 from dfastllm_operator.gates.measurement import Measurement
@@ -58,11 +59,12 @@ def deliver(
     A revision is recorded before anything is decided on it: from then on it can be made again, even
     when the spec has moved on.
     """
-    revisions = known_revisions(observed, plan)
-    seen = observation(observed, plan, revisions, status, running=running, measurement=measurement)
+    recorded = known_revisions(observed, plan)
+    seen = observation(observed, plan, recorded, status, running=running, measurement=measurement)
     look = Look(policy, status, seen, now)
-    unrecorded = status.stable is not None and seen.wanted not in plan.numbers
-    if unrecorded and not seen.frozen:
+    revisions = with_names(observed, policy, status, seen.wanted, recorded)
+    known = seen.wanted in plan.numbers and revisions is recorded
+    if status.stable is not None and not known and not seen.frozen:
         decision = Decision(status, arrangement=arrange(look))
     else:
         decision = machine.decide(policy, status, seen, now)

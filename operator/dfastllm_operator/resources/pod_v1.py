@@ -28,7 +28,9 @@ def render(service: DFastLLMService, revision: Revision) -> RenderedPod:
         annotations=_annotations(spec),
         spec=_pod(service, gpu, names.revision(service.name, revision.hash)),
         container=_container(spec, revision),
-        config=server_config(service, gpu=gpu is not None),
+        config=server_config(
+            service, gpu=gpu is not None, former_names=revision.resolved.former_names
+        ),
         built_in=spec.model.built_in,
         storage_uri=_storage_uri(spec),
         model_format=spec.model.format.value,
