@@ -175,6 +175,7 @@ class Operator:
             domain=settings.domain,
             url_scheme=settings.url_scheme,
             cluster_domain=settings.cluster_domain,
+            namespace=self._access.own_namespace(),
             missing=self._discovery.missing,
             metrics_apis=self._discovery.metrics_apis,
         )

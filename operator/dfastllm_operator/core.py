@@ -90,6 +90,7 @@ class Platform:
     """What this cluster offers and how this operator was set up; the same for every CR.
 
     `gateway` is `namespace/name` of the Gateway for routes, or None for KServe's own ingress.
+    `namespace` is the operator's own, None outside of a cluster.
     `missing` holds the optional kinds the API server does not serve now. `metrics_apis` are the
     served groups of `metrics.k8s.io`, `custom.metrics.k8s.io`, `external.metrics.k8s.io`.
     """
@@ -100,6 +101,7 @@ class Platform:
     domain: str = "example.com"
     url_scheme: str = "http"
     cluster_domain: str = "cluster.local"
+    namespace: str | None = None
     missing: frozenset[Kind] = frozenset()
     metrics_apis: frozenset[str] = frozenset()
 

@@ -19,6 +19,8 @@ REVISION_LABEL = f"{GROUP}/revision"
 APPLIED = f"{GROUP}/applied"
 """Annotation of every child but the InferenceService: digest of what was applied last."""
 
+OPERATOR = {APP_NAME: FIELD_MANAGER}
+"""Labels that the operator's own pods have, however it is installed."""
 SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 """What every child, and what KServe makes of it, can be listed by."""
 

@@ -8,7 +8,7 @@ PART_OF = "dfastllm"
 OPERATOR_IMAGE = f"ghcr.io/dfastllm/dfastllm-operator:{__version__}"
 SERVER_IMAGE = f"ghcr.io/dfastllm/dfastllm-server:{__version__}"
 
-SELECTOR = {names.APP_NAME: NAME}
+SELECTOR = names.OPERATOR
 """What the pods of the operator are found by; not what its services' pods are labelled with."""
 
 LABELS = {

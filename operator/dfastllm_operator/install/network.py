@@ -39,7 +39,7 @@ def network_policy() -> Json:
     """Lets in whoever scrapes metrics, in any namespace, and nobody else.
 
     A node's probes of its own pods pass every policy. What goes out is left alone: the address of
-    the API server differs from cluster to cluster.
+    the API server differs from cluster to cluster, and canaries are measured in any namespace.
     """
     return {
         "apiVersion": kinds.NETWORK_POLICY.api_version,

@@ -1,8 +1,9 @@
 """Who may open connections to the pods. What they open themselves is not restricted."""
 
 from dfastllm_operator import names
-from dfastllm_operator.api import DFastLLMService
+from dfastllm_operator.api import DFastLLMService, Spec
 from dfastllm_operator.api.access import Peer
+from dfastllm_operator.api.rollout import AnalysisSource, RolloutStrategy
 from dfastllm_operator.core import Child, Json, Platform
 from dfastllm_operator.kinds import NETWORK_POLICY
 from dfastllm_operator.resources.metadata import child, pod_selector
@@ -13,7 +14,11 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def network_policy(service: DFastLLMService, platform: Platform) -> Child | None:
-    """The listed sources, else the whole namespace; and the namespace of our route's Gateway."""
+    """The listed sources, else the whole namespace; and who else a service cannot do without.
+
+    That is the namespace of our route's Gateway, and the operator where it reads the metrics of a
+    canary from the pods.
+    """
     if not service.spec.network_policy.enabled:
         return None
     peers = [_peer(peer) for peer in service.spec.network_policy.from_]
@@ -22,7 +27,14 @@ def network_policy(service: DFastLLMService, platform: Platform) -> Child | None
     gateway = own_gateway(service.spec, platform)
     if gateway is not None:
         namespace = gateway.partition("/")[0]
-        peers.append({"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}}})
+        peers.append({"namespaceSelector": _labels({NAMESPACE_NAME: namespace})})
+    if platform.namespace is not None and _is_scraped(service.spec):
+        peers.append(
+            {
+                "namespaceSelector": _labels({NAMESPACE_NAME: platform.namespace}),
+                "podSelector": _labels(names.OPERATOR),
+            }
+        )
     return child(
         service,
         NETWORK_POLICY,
@@ -34,6 +46,15 @@ def network_policy(service: DFastLLMService, platform: Platform) -> Child | None
                 "ingress": [{"from": peers, "ports": [{"protocol": "TCP", "port": PORT}]}],
             }
         },
+    )
+
+
+def _is_scraped(spec: Spec) -> bool:
+    asked = spec.rollout
+    return (
+        asked is not None
+        and asked.strategy is RolloutStrategy.CANARY
+        and asked.analysis.source is AnalysisSource.SCRAPE
     )
 
 

@@ -117,3 +117,19 @@ def test_gpus_in_a_word(resources: Json, text: str) -> None:
     }
     assert gpu_text(revision_of(a_service(spec))) == text
     assert gpu_text(None) == ""
+
+
+def lets_the_operator_in(spec: Json, namespace: str | None) -> bool:
+    given = {**TINY, "networkPolicy": {"enabled": True}, **spec}
+    policy = body_of(children_of(a_service(given), a_platform(namespace=namespace)), NETWORK_POLICY)
+    return "dfastllm-operator" in str(policy["spec"]["ingress"])
+
+
+def test_only_who_has_to_read_the_metrics_of_a_canary_gets_to_the_pods() -> None:
+    canary = {"strategy": "Canary"}
+    asked = {"source": "prometheus", "serverAddress": "http://prometheus:9090"}
+    assert lets_the_operator_in({"rollout": canary}, "dfastllm-system")
+    assert not lets_the_operator_in({}, "dfastllm-system")
+    assert not lets_the_operator_in({"rollout": {"strategy": "Recreate"}}, "dfastllm-system")
+    assert not lets_the_operator_in({"rollout": {**canary, "analysis": asked}}, "dfastllm-system")
+    assert not lets_the_operator_in({"rollout": canary}, None), "it runs outside of the cluster"
