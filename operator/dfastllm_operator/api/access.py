@@ -147,9 +147,9 @@ class NetworkPolicy(Struct):
     from_: Annotated[tuple[Peer, ...], Field(max_length=32)] = Field(
         default=(),
         description="Sources that may connect to the serving port, Prometheus among them; the "
-        "namespace of the Gateway that serves the route always may, and the operator while it reads "
-        "a canary's metrics from the pods; that of KServe's own ingress must be named. Left out: "
-        "every pod of the namespace.",
+        "namespace of the Gateway that serves the route always may, and the operator where it "
+        "reads a canary's metrics from the pods; that of KServe's own ingress must be named. Left "
+        "out: every pod of the namespace.",
     )
 
 
