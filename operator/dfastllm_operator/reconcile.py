@@ -136,6 +136,13 @@ class Reconciler:
         Whoever saw an old state, or leads no more, is refused here, and is woken by the newer one.
         """
         raw, status = observed.raw, moved_status(observed, decision)
+        logger.debug(
+            "rollout moves",
+            service=str(observed.service.key),
+            source=stored_status(observed).phase,
+            target=decision.status.phase,
+            words=decision.words,
+        )
         if not await self._write_status(raw, status):
             return None
         logger.info(

@@ -37,6 +37,7 @@ class CallLedger:
         self._calls: list[Recorded] = []
         self._writes = 0
         self._after: tuple[int, Callable[[Call], None]] | None = None
+        self._listener: Callable[[Recorded], None] | None = None
 
     def note(self, call: Call, status: int, *, faked: bool = False) -> None:
         entry = Recorded(call, status, faked)
@@ -44,6 +45,8 @@ class CallLedger:
         if not entry.is_write:
             return
         self._writes += 1
+        if self._listener is not None:
+            self._listener(entry)
         if self._after is not None and self._writes == self._after[0]:
             _, callback = self._after
             self._after = None
@@ -53,9 +56,14 @@ class CallLedger:
         """Call back when `count` further writes are done, before the client hears of the last."""
         self._after = (self._writes + count, callback)
 
+    def on_write(self, listener: Callable[[Recorded], None]) -> None:
+        """Call back for each write that is done, before the client hears of it."""
+        self._listener = listener
+
     def forget(self) -> None:
         """Nobody is to be called back any more."""
         self._after = None
+        self._listener = None
 
     @property
     def calls(self) -> list[Recorded]:

@@ -1,81 +1,116 @@
-"""Metrics for pods that serve nothing: what a Prometheus would answer, had it scraped them.
+"""Metrics of pods that serve nothing: a page for each, as their servers would have it.
 
-Each question finds some more answers finished on every pod, so traffic is steady.
+Each time a page is read some more answers were finished, so traffic is steady. What a pod is like
+is said for all pods whose name contains some text.
 """
 
-import json
-import re
 import threading
-import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs
 
-from dfastllm_operator.analysis.exposition import points
+from aiohttp import web
+
 from support.counted import CountedServer
+from support.loopthread import LoopThread
 
 ANSWERS_BETWEEN_LOOKS = 4
-_PODS = re.compile(r'pod=~"([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """`forwards` are those of an answer of 40 tokens; `running` the requests that never end.
+
+    With `nan` one of the counters is not a number; a pod that is not `scraped` has no page.
+    """
+
+    forwards: int = 10
+    running: int = 0
+    nan: bool = False
+    scraped: bool = True
 
 
 class Exporter:
-    """`forwards` are those of an answer of 40 tokens, by what the name of a pod contains."""
+    """Asked by Prometheus in one thread, told what pods are like in others.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.forwards: dict[str, int] = {}
-        self._pods: dict[str, CountedServer] = {}
+    Pods that are alike and were read as often have the same page, so each is made once.
+    """
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._likenesses: dict[str, Likeness] = {}
+        self._looks: defaultdict[str, int] = defaultdict(int)
+        self._books: defaultdict[int, _Book] = defaultdict(_Book)
         self._lock = threading.Lock()
 
-    def answer(self, query: str, at: float) -> list[dict[str, Any]]:
-        found = _PODS.search(query)
-        pods = found.group(1).replace("\\", "").split("|") if found else []
-        with self._lock:
-            if query.startswith("timestamp"):
-                return [_entry({"pod": pod}, at, at) for pod in pods]
-            return [entry for pod in pods for entry in self._of(pod, at)]
+    def make(self, part: str, **fields: Any) -> None:
+        """From now on pods whose name contains `part` are like that; the longest part counts.
 
-    def _of(self, pod: str, at: float) -> Iterator[dict[str, Any]]:
-        server = self._pods.setdefault(pod, CountedServer())
-        forwards = next((n for part, n in self.forwards.items() if part in pod), 10)
-        server.answer(ANSWERS_BETWEEN_LOOKS, forwards=forwards)
-        for point in points(server.page()):
-            yield _entry({"__name__": point.name, "pod": pod, **point.labels}, point.value, at)
+        `forwards` of a pod that was read before may only grow, as counters do.
+        """
+        with self._lock:
+            self._likenesses[part] = replace(self._likenesses.get(part, Likeness()), **fields)
+
+    def like(self, pod: str) -> Likeness:
+        with self._lock:
+            parts = [part for part in self._likenesses if part in pod]
+            return self._likenesses[max(parts, key=len)] if parts else Likeness()
+
+    def page(self, pod: str) -> bytes:
+        like = self.like(pod)
+        self._looks[pod] += 1
+        page = self._books[like.forwards].page(self._looks[pod], like.forwards)
+        if like.running:
+            page = _with(page, b"dfastllm_requests_running", str(float(like.running)).encode())
+        return _with(page, b"dfastllm_generation_tokens_total", b"NaN") if like.nan else page
+
+
+class _Book:
+    """The pages of a server, one after the other."""
+
+    def __init__(self) -> None:
+        self._server = CountedServer()
+        self._pages: list[bytes] = [self._server.page()]
+
+    def page(self, number: int, forwards: int) -> bytes:
+        while len(self._pages) <= number:
+            self._server.answer(ANSWERS_BETWEEN_LOOKS, forwards=forwards)
+            self._pages.append(self._server.page())
+        return self._pages[number]
 
 
 @contextmanager
 def exporting() -> Iterator[Exporter]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    exporter = Exporter(f"http://127.0.0.1:{server.server_port}")
-    server.exporter = exporter  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    """Pages at `http://127.0.0.1:PORT/NAMESPACE/POD`."""
+    exporter, loop = Exporter(), LoopThread("exporter")
+    loop.start()
+    runner = loop.run(_serve(exporter))
     try:
+        exporter.port = int(runner.addresses[0][1])
         yield exporter
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        loop.run(runner.cleanup())
+        loop.stop()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        at = float(form.get("time", [str(time.time())])[0])
-        exporter: Exporter = self.server.exporter  # type: ignore[attr-defined]
-        result = exporter.answer(form["query"][0], at)
-        data = {"status": "success", "data": {"resultType": "vector", "result": result}}
-        body = json.dumps(data).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+async def _serve(exporter: Exporter) -> web.AppRunner:
+    async def page(request: web.Request) -> web.Response:
+        pod = request.match_info["pod"]
+        if not exporter.like(pod).scraped:
+            raise web.HTTPServiceUnavailable
+        return web.Response(body=exporter.page(pod), content_type="text/plain")
 
-    def log_message(self, *_: Any) -> None:
-        pass
+    app = web.Application()
+    app.router.add_get("/{namespace}/{pod}", page)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner
 
 
-def _entry(labels: dict[str, str], value: float, at: float) -> dict[str, Any]:
-    return {"metric": labels, "value": [at, str(value)]}
+def _with(page: bytes, name: bytes, value: bytes) -> bytes:
+    """The page with another value of one metric that has no labels."""
+    start = page.index(b"\n" + name + b" ") + len(name) + 2
+    return page[:start] + value + page[page.index(b"\n", start) :]

@@ -59,11 +59,13 @@ class Decision:
 
     `moved`: write `status`, with the resourceVersion of what was looked at, tell `news`, and decide
     again. Otherwise carry out `arrangement`; None: touch nothing. `blocked` says why a change that
-    the spec asks for is held. `again` is when time alone changes the decision.
+    the spec asks for is held. `again` is when time alone changes the decision. `words` name the
+    transition, as the state diagram does.
     """
 
     status: RolloutStatus
     moved: bool = False
+    words: str = ""
     arrangement: Arrangement | None = None
     news: News | None = None
     blocked: Obstacle | None = None

@@ -32,7 +32,7 @@ def decide(
     if row is not None:
         moved = row.move(look)
         assert moved.phase is row.target, f"{row.words}: {moved.phase}"
-        return Decision(moved, moved=True, news=_news(row, look, moved))
+        return Decision(moved, moved=True, words=row.words, news=_news(row, look, moved))
     return Decision(status, arrangement=arrange(look), blocked=held(look), again=_again(look))
 
 
