@@ -201,9 +201,12 @@ def bare_app(ctx: ServerContext) -> ASGIApp:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """The application on a real socket, in a thread; yields `http://127.0.0.1:PORT`."""
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off")
+def serving(app: ASGIApp, http: Any = "auto") -> Iterator[str]:
+    """The application on a real socket, in a thread; yields `http://127.0.0.1:PORT`.
+
+    `http` is the protocol as uvicorn takes it.
+    """
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", http=http)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

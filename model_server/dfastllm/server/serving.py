@@ -24,6 +24,10 @@ from dfastllm.settings import ServerSection, Settings
 log = structlog.get_logger("dfastllm.server")
 
 MAX_HEAD_BYTES = 64 * 1024  # request line and headers of one request
+CONNECTION_AGE_S = 10.0
+"""Then the next answer is a connection's last. Clients in a cluster are spread, and led elsewhere,
+when they connect: one that kept its connection would ask a pod that is about to go until it goes.
+"""
 _LEAST_BODY_BYTES = 1024  # of an unfinished body, in each idle time; less is no progress
 _CUT_OFF_S = 1  # for connections that are still open when the grace period is over
 _CERTIFICATE_TICKS = 100  # of a tenth of a second
@@ -44,9 +48,11 @@ class ListenError(DFastError):
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's fast protocol, which by itself waits for and collects headers without end.
 
-    It also waits for bodies without end, and answers HTTP/1.0 in chunks.
+    It also waits for bodies without end, answers HTTP/1.0 in chunks, and keeps connections that are
+    used for ever.
     """
 
+    _opened_at = 0.0
     _in_head = False
     _head_bytes = 0
     _body_bytes = 0  # since the body was last looked at
@@ -54,6 +60,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._opened_at = self.loop.time()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,6 +99,8 @@ class BoundedHttp(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["http_version"] < "1.1":
             app = _without_chunks(cycle, app)
+        if self.loop.time() - self._opened_at >= CONNECTION_AGE_S:
+            cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
 
     def _expect_head(self) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from dfastllm.core import CanvasState, FinishReason
 from dfastllm.errors import DeadlineExceeded, RowFailed
+from dfastllm.server import serving as serving_module
+from dfastllm.server.serving import BoundedHttp
 from support.scripted import BOS, Say, Script, ScriptedGenerator, bare_app, server_context, serving
 
 STOP = FinishReason.STOP
@@ -268,6 +270,28 @@ def test_one_connection_serves_answers_errors_and_streams(
             stream = response.extensions["network_stream"]
             ports.add(stream.get_extra_info("client_addr"))
         assert len(ports) == 1
+
+
+def test_an_old_connection_ends_with_an_answer_and_says_so(
+    engine: ScriptedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(bare_app(server_context(engine)), http=BoundedHttp) as url:
+        limits = httpx.Limits(max_connections=1)
+        with httpx.Client(base_url=url, limits=limits) as client:
+
+            def asked() -> tuple[str | None, Any]:
+                body = TEXT | {"stream": True}
+                with client.stream("POST", "/v1/completions", json=body) as response:
+                    stream = response.extensions["network_stream"]
+                    address = stream.get_extra_info("client_addr")
+                    assert response.read().endswith(b"data: [DONE]\n\n")
+                    return response.headers.get("connection"), address
+
+            (first, port), (again, same_port) = asked(), asked()
+            assert (first, again, same_port) == (None, None, port)
+            monkeypatch.setattr(serving_module, "CONNECTION_AGE_S", 0.0)
+            assert asked() == ("close", port)
+            assert asked()[1] != port
 
 
 def test_text_is_append_only_whatever_the_pieces(url: str, engine: ScriptedGenerator) -> None:
