@@ -1,6 +1,7 @@
-"""What Prometheus is told about the operator. Every label has few values, whatever users do.
+"""What Prometheus is told about the operator, and about the rollouts of its services.
 
-One object per process, handed to whoever counts.
+Labels have few values, whatever users do, but for the series that each service has of its own. One
+object per process, handed to whoever counts.
 """
 
 from prometheus_client import (
@@ -43,12 +44,37 @@ class Metrics:
             "queue_oldest_seconds", "How long the oldest service has been due."
         )
         self.services = self._gauge("services", "Services by phase.", "phase")
-        self.service_phase = self._gauge(
-            "service_phase",
-            "1 for the phase that a service is in.",
-            "namespace",
-            "service",
+        self.service_phase = self._of_service(
+            "service_phase", "1 for the phase that a service is in.", "phase"
+        )
+        self.rollout_phase = self._of_service(
+            "rollout_phase", "1 for the phase of its rollout, and why it is held or was ended.",
             "phase",
+            "cause",
+        )
+        self.rollout_step = self._of_service(
+            "rollout_step", "Step the candidate is at, from 1 on; 0 without a candidate."
+        )
+        self.rollout_weight = self._of_service(
+            "rollout_weight", "Percent of the requests that the candidate is to have."
+        )
+        self.rollout_failed_checks = self._of_service(
+            "rollout_failed_checks", "Looks at the metrics that failed in the present step."
+        )
+        self.rollout_measurement = self._of_service(
+            "rollout_measurement",
+            "Value at the latest look: a share, seconds, tokens or a count.",
+            "metric",
+            "side",
+        )
+        self.rollout_blocked = self._of_service(
+            "rollout_blocked", "1 while a change is held because there can be no canary.", "reason"
+        )
+        self.rollout_transitions = self._counter(
+            "rollout_transitions", "Phases that rollouts have entered.", "phase"
+        )
+        self.rollout_rollbacks = self._counter(
+            "rollout_rollbacks", "Candidates that were taken back.", "cause"
         )
         self.writes = self._counter(
             "writes",
@@ -70,6 +96,9 @@ class Metrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _of_service(self, name: str, text: str, *labels: str) -> Gauge:
+        return self._gauge(name, text, "namespace", "service", *labels)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)

@@ -125,6 +125,8 @@ class Reconciler:
             self._clock(),
         )
         measurement = await self._measuring.look(observed, policy, status, now)
+        if measurement is not None:
+            self._census.measured(observed.service.key, measurement)
         running = await self._measuring.running(observed, status, now)
         return deliver(
             observed, plan, policy, status, now, measurement=measurement, running=running
@@ -145,6 +147,7 @@ class Reconciler:
         )
         if not await self._write_status(raw, status):
             return None
+        self._census.moved(observed.status.get("rollout") or {}, status["rollout"])
         logger.info(
             "rollout moved",
             service=str(observed.service.key),
@@ -224,7 +227,7 @@ class Reconciler:
 
     async def _report(self, raw: Json, status: Json, applied: Applied | None = None) -> None:
         key = Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
-        self._census.note(key, status["phase"])
+        self._census.note(key, status)
         changed = status != (raw.get("status") or {})
         if changed:
             for event in events(raw, status, self._now(), self._reporter):

@@ -60,12 +60,13 @@ class LittleCluster:
     def start(self) -> None:
         """An operator that remembers nothing."""
         found: Platform = platform(gateway=GATEWAY)
+        self.metrics = Metrics()
         self.reconciler = Reconciler(
             self,  # type: ignore[arg-type]
             self.store,
             NoHub(),
             lambda: found,
-            Census(Metrics()),
+            Census(self.metrics),
             reporter="test",
             clock=lambda: self.now,
             measuring=Measuring(lambda *_: self._source),
@@ -95,6 +96,13 @@ class LittleCluster:
             for (kind, _), body in self.objects.items()
             if kind == POD
         }
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """What the operator tells of the service; without labels, of all of them."""
+        return self.metrics.registry.get_sample_value(f"dfastllm_operator_{name}", labels)
+
+    def of_service(self, name: str, **labels: str) -> float | None:
+        return self.metric(name, namespace=KEY.namespace, service=KEY.name, **labels)
 
     def edit(self, **spec: Any) -> None:
         body = deepcopy(self.service)

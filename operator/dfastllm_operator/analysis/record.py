@@ -25,7 +25,9 @@ def measurement(report: Report, window: datetime, now: float) -> Measurement:
         at=datetime.fromtimestamp(now, UTC),
         window=window,
         outcome=report.outcome,
-        checks=tuple(gates.Check(c.name, c.outcome, c.message) for c in report.checks),
+        checks=tuple(
+            gates.Check(c.name, c.outcome, c.message, c.candidate, c.stable) for c in report.checks
+        ),
         entries=tuple(entries(report)),
     )
 

@@ -74,3 +74,6 @@ STICKY = frozenset(
     }
 )
 """Causes after which the same revision is not tried again by itself."""
+
+CAUSES_OF_ROLLBACK = (*sorted(STICKY), Cause.REVERTED, Cause.STRATEGY_CHANGED)
+"""Causes with which a candidate is rolled back."""

@@ -24,11 +24,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One gate: `metric` by its name in the CR, and a sentence with the numbers."""
+    """One gate: `metric` by its name in the CR, a sentence with the numbers, and the numbers."""
 
     metric: str
     outcome: Outcome
     text: str
+    candidate: float | None = None
+    stable: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,26 @@ def test_a_bad_change_is_rolled_back_and_not_tried_again() -> None:
     list(cluster.until("Stable"))
 
 
+def test_metrics_tell_how_a_rollout_goes_and_how_it_ended() -> None:
+    cluster, source = begun()
+    source.forwards["b"] = 40
+    cluster.edit(decoding={"threshold": 0.9})
+    seen = set()
+    for rollout in cluster.until("RollingBack"):
+        if rollout["phase"] == "Analyzing":
+            seen.add((cluster.of_service("rollout_step"), cluster.of_service("rollout_weight")))
+    assert seen == {(1, 10)}
+    list(cluster.until("Failed"))
+    cluster.tick()
+    assert cluster.of_service("rollout_phase", phase="Failed", cause="MetricsFailed") == 1
+    assert cluster.metric("rollout_rollbacks_total", cause="MetricsFailed") == 1
+    measured = {
+        side: cluster.of_service("rollout_measurement", metric="tokensPerForward", side=side)
+        for side in ("candidate", "stable")
+    }
+    assert measured == {"candidate": 1.0, "stable": 4.0}
+
+
 def test_the_status_is_written_before_anything_is_done_and_told_after() -> None:
     cluster, _ = begun()
     cluster.edit(decoding={"threshold": 0.8})
