@@ -90,7 +90,10 @@ def _columns() -> list[Json]:
         _column("Desired", "integer", ".status.replicas", wide=True),
         _column("Revision", "string", ".status.revision", wide=True),
         _column("Rollout", "string", ".status.rollout.phase", wide=True),
+        _column("Step", "string", ".status.rollout.progress", wide=True),
         _column("Weight", "integer", ".status.rollout.weight", wide=True),
+        _column("FailedChecks", "integer", ".status.rollout.tally.failures", wide=True),
+        _column("Measured", "string", ".status.rollout.measured", wide=True),
         _column("Address", "string", ".status.address.url", wide=True),
         _column("Message", "string", f"{ready}.message", wide=True),
     ]

@@ -145,6 +145,9 @@ class RolloutReport(Struct):
     stable: RolloutSlot | None = Field(default=None, description="The revision that serves.")
     candidate: RolloutSlot | None = Field(default=None, description="The revision on trial.")
     leaving: RolloutLeaving | None = Field(default=None, description="The revision on its way out.")
+    progress: str | None = Field(
+        default=None, description="The step and how many there are, for example `1/3`."
+    )
     step: int | None = Field(default=None, ge=0, description="Index of the step; absent: 0.")
     weight: int | None = Field(
         default=None, ge=0, le=100, description="Percent the candidate is to have; absent: 0."
@@ -165,6 +168,7 @@ class RolloutReport(Struct):
     measurements: Annotated[tuple[RolloutMeasurement, ...], Field(max_length=32)] = Field(
         default=(), description="The latest look."
     )
+    measured: str | None = Field(default=None, description="The latest look in one line.")
 
 
 class Status(Struct):

@@ -13,8 +13,10 @@ from dfastllm_operator.canary.record import to_status
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
+from dfastllm_operator.delivery.columns import columns
 from dfastllm_operator.delivery.naming import with_names
 from dfastllm_operator.delivery.placing import known_revisions, placed
+from dfastllm_operator.delivery.policy import policy_of
 from dfastllm_operator.delivery.seen import observation
 from dfastllm_operator.gates.measurement import Measurement
 from dfastllm_operator.observe import Observed
@@ -80,4 +82,5 @@ def moved_status(observed: Observed, decision: Decision) -> Json:
     old = dict(observed.raw.get("status") or {})
     stable = decision.status.stable
     serving = {"slot": stable.slot, "updatedRevision": stable.revision} if stable else {}
-    return {**old, **serving, "rollout": to_status(decision.status)}
+    shown = columns(policy_of(observed.service.spec), decision.status)
+    return {**old, **serving, "rollout": {**to_status(decision.status), **shown}}
