@@ -142,6 +142,11 @@ class Reason(Described):
         "NoOwnRoute",
         "No route of the operator's splits traffic: set `ingress.gateway`.",
     )
+    NO_ENDPOINTS = (
+        "NoEndpoints",
+        "No EndpointSlice of stable's Service is known, so it could not be seen whether a "
+        "candidate gets requests.",
+    )
     SCALER_NOT_SUPPORTED = (
         "ScalerNotSupported",
         "A canary beside a scaler is not built yet: set `autoscaling.type` to none.",
@@ -251,6 +256,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.NO_ROOM,
         Reason.SLOT_BUSY,
         Reason.NO_OWN_ROUTE,
+        Reason.NO_ENDPOINTS,
         Reason.SCALER_NOT_SUPPORTED,
     ),
 }

@@ -48,6 +48,7 @@ EVENT = Kind("", "v1", "Event", "events")
 CONTROLLER_REVISION = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 HPA = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
@@ -89,7 +90,9 @@ OWNED = (
 )
 """Kinds the operator writes, in the order in which they are applied."""
 
-READ_ONLY = (DEPLOYMENT, POD)
-"""Kinds made by KServe and Kubernetes from ours; they say how far a rollout is and why it waits."""
+READ_ONLY = (DEPLOYMENT, POD, ENDPOINT_SLICE)
+"""Kinds made by KServe and Kubernetes from ours; they say how far a rollout is, why it waits, and
+who gets requests.
+"""
 
 WATCHED = OWNED + READ_ONLY

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 
 from dfastllm_operator.core import Json
-from dfastllm_operator.kinds import DEPLOYMENT, POD, Kind
+from dfastllm_operator.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, Kind
 from dfastllm_operator.names import FIELD_MANAGER
 
 WINDOW_BITS = 14
@@ -56,6 +56,8 @@ def _trimmed(kind: Kind, obj: Json) -> Json:
         return _pod(obj)
     if kind is DEPLOYMENT:
         return _deployment(obj)
+    if kind is ENDPOINT_SLICE:
+        return _endpoint_slice(obj)
     return {**obj, "metadata": _metadata(obj["metadata"])}
 
 
@@ -89,6 +91,16 @@ def _deployment(obj: Json) -> Json:
             "template": {"metadata": _only(template, ("labels",))},
         },
         "status": obj.get("status") or {},
+    }
+
+
+def _endpoint_slice(obj: Json) -> Json:
+    """How many are ready; what else is known of them stands in the pods."""
+    endpoints = obj.get("endpoints") or ()
+    return {
+        **_only(obj, ("apiVersion", "kind")),
+        "metadata": _only(obj["metadata"], _META),
+        "endpoints": [_only(endpoint, ("conditions",)) for endpoint in endpoints],
     }
 
 

@@ -15,6 +15,7 @@ from dfastllm_operator.kinds import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    ENDPOINT_SLICE,
     EVENT,
     HPA,
     HTTP_ROUTE,
@@ -96,6 +97,7 @@ SERVICES: tuple[Grant, ...] = (
     *(Grant(kind, _CHILD, _CHILDREN[kind]) for kind in OWNED),
     Grant(DEPLOYMENT, ("list", "watch"), "how far a rollout is"),
     Grant(POD, ("list", "watch"), "why a replica is not ready"),
+    Grant(ENDPOINT_SLICE, ("list", "watch"), "which replicas gateways send requests to"),
     Grant(SECRET, ("get",), "whether a Secret that a service names exists; never listed"),
     Grant(EVENT, ("create",), "one Event for each transition"),
 )

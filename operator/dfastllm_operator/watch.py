@@ -17,7 +17,7 @@ from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.core import Json, Key
 from dfastllm_operator.errors import ApiError, Forbidden, NotFound
 from dfastllm_operator.faults import GONE, Silent
-from dfastllm_operator.kinds import Kind
+from dfastllm_operator.kinds import ENDPOINT_SLICE, Kind
 from dfastllm_operator.metrics import Metrics
 from dfastllm_operator.names import SELECTOR
 from dfastllm_operator.store import Store
@@ -26,6 +26,8 @@ from dfastllm_operator.workqueue import Backoff
 logger = structlog.get_logger("watch")
 
 Wake = Callable[[Key], None]
+SELECTORS = {ENDPOINT_SLICE: f"{SELECTOR},component=predictor"}
+"""A slice is labelled as its Service is: only those of KServe's, for the slots, are of interest."""
 HASTE_S = 1.0
 """A stream that ends sooner and without a word counts as a failure, or it would be a hot loop."""
 
@@ -57,6 +59,7 @@ class Watch:
     ) -> None:
         self.kind = kind
         self.namespace = namespace
+        self._selector = SELECTORS.get(kind, SELECTOR)
         self.synced = asyncio.Event()
         """Set once the kind was listed, or cannot be."""
         self.trouble = ""
@@ -94,7 +97,7 @@ class Watch:
 
     async def _list(self) -> None:
         held, version = await self._cluster.list(
-            self.kind, self.namespace, self._store.hold, label_selector=SELECTOR
+            self.kind, self.namespace, self._store.hold, label_selector=self._selector
         )
         for key in self._store.replace(self.kind, self.namespace, held, version):
             self._wake(key)
@@ -113,7 +116,7 @@ class Watch:
             self.kind,
             self.namespace,
             self._version,
-            label_selector=SELECTOR,
+            label_selector=self._selector,
             timeout_s=min(self._pace.stream_s, max(1.0, self._relist_at - began)),
             silence_s=self._pace.inactivity_s,
         )

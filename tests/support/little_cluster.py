@@ -16,6 +16,7 @@ from dfastllm_operator.core import Json, Key, Platform
 from dfastllm_operator.errors import Conflict, NotFound
 from dfastllm_operator.kinds import (
     DEPLOYMENT,
+    ENDPOINT_SLICE,
     EVENT,
     HTTP_ROUTE,
     INFERENCE_SERVICE,
@@ -226,8 +227,9 @@ class LittleCluster:
         if service is None:
             for pod in pods:
                 self._drop(POD, pod)
-            if (DEPLOYMENT, deployment) in self.objects:
-                self._drop(DEPLOYMENT, deployment)
+            for kind in (DEPLOYMENT, ENDPOINT_SLICE):
+                if (kind, deployment) in self.objects:
+                    self._drop(kind, deployment)
             return
         predictor = service["spec"]["predictor"]
         labels = {**predictor["labels"], **service["metadata"]["labels"]}
@@ -245,6 +247,14 @@ class LittleCluster:
             self._put(POD, {"metadata": metadata, "status": {"conditions": ready}})
         up = sum(
             self.objects[POD, pod]["status"]["conditions"][0]["status"] == "True" for pod in keep
+        )
+        backend = {**labels, "kubernetes.io/service-name": deployment}
+        self._put(
+            ENDPOINT_SLICE,
+            {
+                "metadata": {"name": deployment, "labels": backend},
+                "endpoints": [{"conditions": {"ready": number < up}} for number in range(wanted)],
+            },
         )
         counts = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
         self._put(

@@ -325,6 +325,7 @@ class World:
             revision=slot.revision if slot.exists else "",
             wanted=slot.wanted,
             ready=len(ready),
+            ready_pods=len(ready),
             pods=len(live),
             leaving=len(slot.pods) - len(live),
             gpus_leaving=sum(pod.gpus for pod in slot.pods if pod.gone_at is not None),

@@ -4,7 +4,13 @@ from typing import Any
 
 from dfastllm_operator import names
 from dfastllm_operator.core import Json, Seen
-from dfastllm_operator.kinds import DEPLOYMENT, HTTP_ROUTE, INFERENCE_SERVICE, POD
+from dfastllm_operator.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    POD,
+)
 
 OWNER = [{"kind": "DFastLLMService", "name": "demo", "uid": "u-1", "controller": True}]
 
@@ -49,11 +55,23 @@ def pod(slot: str, revision: str, number: int = 0, *, ready: bool = True, **meta
     )
 
 
+def endpoints(slot: str, replicas: int, ready: int) -> Seen:
+    """What gateways know of the pods of a slot."""
+    service = f"demo-{slot}-predictor"
+    labels = {"kubernetes.io/service-name": service, "component": "predictor"}
+    found = [{"conditions": {"ready": number < ready}} for number in range(replicas)]
+    return Seen(
+        ENDPOINT_SLICE,
+        {"metadata": {"name": f"{service}-x7k2p", "labels": labels}, "endpoints": found},
+    )
+
+
 def slot(name: str, revision: str, *, replicas: int = 1, ready: int | None = None) -> list[Seen]:
     """A slot with all that KServe makes of it."""
     up = replicas if ready is None else ready
     pods = [pod(name, revision, number, ready=number < up) for number in range(replicas)]
-    return [inference_service(name, revision), deployment(name, revision, replicas), *pods]
+    made = [inference_service(name, revision), deployment(name, revision, replicas)]
+    return [*made, *pods, endpoints(name, replicas, up)]
 
 
 def route(weights: dict[str, int], *, generation: int = 4, reported: int = 4) -> Seen:

@@ -56,7 +56,7 @@ class Look:
     @property
     def gated(self) -> bool:
         """Without a ready stable there is nothing to compare with and nobody to protect."""
-        return self.spec.strategy is Strategy.CANARY and self.stable_seen.ready > 0
+        return self.spec.strategy is Strategy.CANARY and self.stable_seen.ready_pods > 0
 
     @property
     def lost(self) -> bool:

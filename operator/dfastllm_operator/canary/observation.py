@@ -11,15 +11,17 @@ class SlotSeen:
     """A slot as it is in the cluster.
 
     `revision` is the hash its InferenceService was applied with, "" when there is none. `wanted`
-    are the replicas its Deployment asks for, `ready` its ready endpoints, `pods` its pods that are
-    not on their way out, `leaving` those that are, with `gpus_leaving`. `running` are the requests
-    on the slot, None when they could not be counted. `symptom` says why a pod is not ready, in
-    words; `hopeless` that waiting does not mend it.
+    are the replicas its Deployment asks for, `pods` its pods that are not on their way out,
+    `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
+    endpoints. `leaving` are the pods on their way out, with `gpus_leaving`. `running` are the
+    requests on the slot, None when they could not be counted. `symptom` says why a pod is not
+    ready, in words; `hopeless` that waiting does not mend it.
     """
 
     revision: str = ""
     wanted: int = 0
     ready: int = 0
+    ready_pods: int = 0
     pods: int = 0
     leaving: int = 0
     gpus_leaving: int = 0

@@ -23,12 +23,19 @@ from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json, Revision
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.gates.measurement import Measurement
-from dfastllm_operator.kinds import DEPLOYMENT, HTTP_ROUTE, INFERENCE_SERVICE, POD
+from dfastllm_operator.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    POD,
+)
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import own_gateway
 from dfastllm_operator.symptoms import worst
 
 GPU_SUFFIX = "/gpu"
+OF_SERVICE = "kubernetes.io/service-name"
 ORDERS = ("promote", "abort", "retry")
 
 
@@ -65,7 +72,7 @@ def observation(
         route=_route(observed),
         serving=_serving(observed.status),
         gpus=gpus,
-        obstacles=tuple(_obstacles(observed)),
+        obstacles=(*_obstacles(observed), *_unseen_endpoints(observed, status)),
         orders=_orders(observed.service.annotations),
         measurement=measurement,
         frozen=observed.service.spec.paused,
@@ -112,17 +119,34 @@ def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int |
     every = pods_of(observed, slot)
     pods = [pod for pod in every if not _is_leaving(pod)]
     leaving = [pod for pod in every if _is_leaving(pod)]
+    ready_pods = sum(map(_is_ready, pods))
     symptom = worst(pods)
     return SlotSeen(
         revision=_labels(made.body).get(names.REVISION_LABEL, "?") if made else "",
         wanted=int((deployment.body.get("spec") or {}).get("replicas") or 0) if deployment else 0,
-        ready=sum(map(_is_ready, pods)),
+        ready=min(ready_pods, _ready_endpoints(observed, slot)),
+        ready_pods=ready_pods,
         pods=len(pods),
         leaving=len(leaving),
         gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
         running=running,
         symptom=symptom.message if symptom else "",
     )
+
+
+def _slices_of(observed: Observed, slot: str) -> list[Json]:
+    """The endpoints of the Service that KServe makes for the slot, which the route names."""
+    service = observed.service
+    backend = names.predictor(service.name, service.namespace, slot)
+    return [
+        s.body for s in observed.of(ENDPOINT_SLICE) if _labels(s.body).get(OF_SERVICE) == backend
+    ]
+
+
+def _ready_endpoints(observed: Observed, slot: str) -> int:
+    """Ready is what does not say that it is not."""
+    endpoints = (e for body in _slices_of(observed, slot) for e in body.get("endpoints") or ())
+    return sum((e.get("conditions") or {}).get("ready") is not False for e in endpoints)
 
 
 def _route(observed: Observed) -> RouteSeen | None:
@@ -187,6 +211,20 @@ def _obstacles(observed: Observed) -> Iterable[Obstacle]:
             Reason.SCALER_NOT_SUPPORTED,
             f"A canary beside autoscaling.type {spec.autoscaling.type} is not built yet: set it to "
             "none.",
+        )
+
+
+def _unseen_endpoints(observed: Observed, status: RolloutStatus) -> Iterable[Obstacle]:
+    """Stable has ready pods, and yet nothing is known of the endpoints they are."""
+    if status.stable is None or _slices_of(observed, status.stable.slot):
+        return
+    if any(_is_ready(pod) for pod in pods_of(observed, status.stable.slot)):
+        service, slot = observed.service, status.stable.slot
+        backend = names.predictor(service.name, service.namespace, slot)
+        yield Obstacle(
+            Reason.NO_ENDPOINTS,
+            f"No EndpointSlice of Service {backend} was seen, though its pods are ready: does the "
+            "operator's account have the right to list and watch endpointslices?",
         )
 
 

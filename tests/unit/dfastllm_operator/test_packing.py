@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfastllm_operator.kinds import CONFIG_MAP, SERVICE
+from dfastllm_operator.kinds import CONFIG_MAP, ENDPOINT_SLICE, SERVICE
 from dfastllm_operator.packing import LONGEST_SAMPLE, Packing
 from support.scripted_api import made
 
@@ -39,3 +39,22 @@ def test_each_kind_has_its_own_sample() -> None:
     packed = packing.pack(SERVICE, one), packing.pack(CONFIG_MAP, other)
     assert packing.unpack(SERVICE, packed[0]) == one
     assert packing.unpack(CONFIG_MAP, packed[1]) == other
+
+
+def test_of_endpoints_only_their_conditions_are_kept() -> None:
+    packing = Packing()
+    endpoint = {
+        "addresses": ["10.0.0.7"],
+        "conditions": {"ready": True, "serving": True, "terminating": False},
+        "nodeName": "gpu-1",
+        "targetRef": {"kind": "Pod", "name": "demo-a-predictor-x"},
+    }
+    slice_ = made("demo-a-predictor-k2p") | {
+        "addressType": "IPv4",
+        "ports": [{"port": 8080}],
+        "endpoints": [endpoint],
+    }
+    kept = packing.unpack(ENDPOINT_SLICE, packing.pack(ENDPOINT_SLICE, slice_))
+    assert kept["endpoints"] == [{"conditions": endpoint["conditions"]}]
+    assert "ports" not in kept
+    assert kept["metadata"] == slice_["metadata"]

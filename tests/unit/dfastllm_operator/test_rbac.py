@@ -5,7 +5,14 @@ from collections import Counter
 import pytest
 
 from dfastllm_operator import rbac
-from dfastllm_operator.kinds import DEPLOYMENT, OWNED, POD, READ_ONLY, SERVICE_RESOURCE
+from dfastllm_operator.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    OWNED,
+    POD,
+    READ_ONLY,
+    SERVICE_RESOURCE,
+)
 from dfastllm_operator.rbac import EDITORS, LEADERSHIP, SERVICES, VIEWERS, Grant, Permission
 from dfastllm_operator.settings import Settings
 
@@ -46,7 +53,7 @@ def test_what_is_owned_can_be_made_repaired_and_deleted() -> None:
 
 
 def test_what_others_make_is_watched_and_never_written() -> None:
-    assert set(READ_ONLY) == {DEPLOYMENT, POD}
+    assert set(READ_ONLY) == {DEPLOYMENT, POD, ENDPOINT_SLICE}
     assert {kind.plural: verbs_on(kind.plural) for kind in READ_ONLY} == {
         kind.plural: {"list", "watch"} for kind in READ_ONLY
     }

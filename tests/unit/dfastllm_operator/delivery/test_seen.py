@@ -9,11 +9,11 @@ from dfastllm_operator.core import Key, Seen
 from dfastllm_operator.decide import decide
 from dfastllm_operator.delivery.placing import known_revisions
 from dfastllm_operator.delivery.seen import observation, stored_status
-from dfastllm_operator.kinds import CONTROLLER_REVISION, HTTP_ROUTE
+from dfastllm_operator.kinds import CONTROLLER_REVISION, ENDPOINT_SLICE, HTTP_ROUTE
 from dfastllm_operator.revision import revision_hash
 from support.custom_resources import TINY
 from support.situations import GATEWAY, observed, platform, record, service
-from support.slots import OWNER, pod, route, slot
+from support.slots import OWNER, endpoints, pod, route, slot
 
 OLD: dict[str, Any] = {"decoding": {"threshold": 0.7}}
 NEW: dict[str, Any] = {"decoding": {"threshold": 0.8}}
@@ -54,6 +54,25 @@ def test_a_slot_is_what_kserve_made_of_it() -> None:
     assert seen.wanted == H_NEW
     assert seen.serving == ("a", H_OLD)
     assert not seen.obstacles
+
+
+def test_ready_is_what_gateways_know_of() -> None:
+    known = [s for s in slot("a", H_OLD, replicas=3) if s.kind != ENDPOINT_SLICE]
+    behind = look({**NEW, **CANARY}, *known, endpoints("a", 3, 1)).slot("a")
+    assert (behind.ready, behind.ready_pods) == (1, 3)
+    ahead = look({**NEW, **CANARY}, pod("a", H_OLD, ready=False), endpoints("a", 1, 1)).slot("a")
+    assert (ahead.ready, ahead.ready_pods) == (0, 0), "the pod says so before its endpoint does"
+    other = look({**NEW, **CANARY}, *known, endpoints("b", 3, 3)).slot("a")
+    assert other.ready == 0
+
+
+def test_without_endpoints_of_stable_a_change_is_held() -> None:
+    blind = [s for s in slot("a", H_OLD) if s.kind != ENDPOINT_SLICE]
+    stable = RolloutStatus(stable=Assigned(H_OLD, "a"))
+    (obstacle,) = look({**NEW, **CANARY}, *blind, status=stable).obstacles
+    assert obstacle.reason == "NoEndpoints"
+    assert "demo-a-predictor" in obstacle.message
+    assert not look({**NEW, **CANARY}, *slot("a", H_OLD), status=stable).obstacles
 
 
 def test_pods_on_their_way_out_are_counted_apart() -> None:
