@@ -14,6 +14,8 @@ from dfastllm_operator.api import Spec, pod_essence, pod_inputs
 from dfastllm_operator.core import Json, Resolved, Revision
 
 HASH_CHARACTERS = 10
+GPU = "nvidia.com/gpu"
+"""What counts GPUs unless `resources.gpu.resourceName` says otherwise."""
 
 
 def digest(value: Json | list[Json]) -> str:
@@ -56,6 +58,13 @@ def new_revision(spec: Spec, resolved: Resolved, render_version: int) -> Revisio
         inputs=pod_inputs(spec),
         resolved=resolved,
     )
+
+
+def gpus_of(revision: Revision) -> int:
+    """GPUs of one replica, by what was recorded with the revision."""
+    gpu = (revision.inputs.get("resources") or {}).get("gpu") or {}
+    count = str(revision.resolved.limits.get(gpu.get("resourceName") or GPU) or 0)
+    return int(count) if count.isdigit() else 0
 
 
 def to_record(revision: Revision) -> Json:

@@ -32,9 +32,9 @@ from dfastllm_operator.kinds import (
 )
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import own_gateway
+from dfastllm_operator.revision import gpus_of
 from dfastllm_operator.symptoms import worst
 
-GPU_SUFFIX = "/gpu"
 OF_SERVICE = "kubernetes.io/service-name"
 ORDERS = ("promote", "abort", "retry")
 
@@ -77,14 +77,6 @@ def observation(
         measurement=measurement,
         frozen=observed.service.spec.paused,
     )
-
-
-def gpus_of(revision: Revision) -> int:
-    """GPUs of one replica, by what was recorded with the revision."""
-    gpu = (revision.inputs.get("resources") or {}).get("gpu") or {}
-    name = str(gpu.get("resourceName") or f"nvidia.com{GPU_SUFFIX}")
-    count = str(revision.resolved.limits.get(name) or 0)
-    return int(count) if count.isdigit() else 0
 
 
 def pods_of(observed: Observed, slot: str) -> list[Json]:

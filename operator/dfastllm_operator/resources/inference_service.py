@@ -10,6 +10,7 @@ from dfastllm_operator.resources.metadata import child
 from dfastllm_operator.resources.pod import RenderedPod
 from dfastllm_operator.resources.pod_v1 import VISIBILITY
 from dfastllm_operator.resources.route import own_gateway
+from dfastllm_operator.revision import gpus_of
 
 CONTAINER = "kserve-container"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
@@ -41,7 +42,7 @@ def inference_service(
         "labels": pod.labels,
         "annotations": {**pod.annotations, **annotations},
         "timeout": service.spec.ingress.timeout_s,
-        "deploymentStrategy": _strategy(service.spec),
+        "deploymentStrategy": _strategy(service.spec, gpus_of(placement.revision)),
     }
     if fixed:
         predictor["minReplicas"] = replicas
@@ -76,8 +77,19 @@ def _server(pod: RenderedPod, platform: Platform) -> Json:
     }
 
 
-def _strategy(spec: Spec) -> Json:
-    """How the Deployment goes about an update in the slot itself."""
+def _strategy(spec: Spec, gpus: int) -> Json:
+    """How the Deployment goes about an update in the slot itself; a pod has `gpus` GPUs."""
     if spec.rollout is not None and spec.rollout.strategy is RolloutStrategy.RECREATE:
         return {"type": "Recreate"}
-    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    surge = 1 if _fits_one_more(spec, gpus) else 0
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": surge, "maxUnavailable": 1 - surge},
+    }
+
+
+def _fits_one_more(spec: Spec, gpus: int) -> bool:
+    """Whether `maxGPUs` has room for a pod beside all that there may be."""
+    limit = spec.rollout.max_gpus if spec.rollout is not None else None
+    most = spec.replicas.max or spec.replicas.min
+    return limit is None or (most + 1) * gpus <= limit

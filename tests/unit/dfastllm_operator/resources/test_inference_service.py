@@ -98,3 +98,28 @@ def test_no_label_of_the_users_replaces_ours() -> None:
         == isvc["metadata"]["labels"][names.REVISION_LABEL]
     )
     assert predictor["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+
+
+def strategy(spec: Json) -> Json:
+    found: Json = isvc_of(spec)["spec"]["predictor"]["deploymentStrategy"]
+    return found
+
+
+SURGE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+IN_TURN = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
+def test_old_pods_go_first_only_when_asked_for() -> None:
+    assert strategy({**TINY, "rollout": {"strategy": "Recreate"}}) == {"type": "Recreate"}
+    for rollout in ({"strategy": "RollingUpdate"}, {"strategy": "Canary"}, {}):
+        assert strategy({**TINY, "rollout": rollout}) == SURGE
+    assert strategy(TINY) == SURGE
+
+
+def test_an_update_in_place_takes_no_gpu_that_it_may_not_have() -> None:
+    two = {**HUB, "resources": {"gpu": {"count": 1}}, "replicas": {"min": 2}}
+    assert strategy({**two, "rollout": {"maxGPUs": 3}}) == SURGE
+    assert strategy({**two, "rollout": {"maxGPUs": 2}}) == IN_TURN
+    scaled = {"replicas": {"min": 1, "max": 3}, "autoscaling": {"type": "hpa"}}
+    assert strategy({**two, **scaled, "rollout": {"maxGPUs": 3}}) == IN_TURN
+    assert strategy({**TINY, "rollout": {"maxGPUs": 1}}) == SURGE, "it has no GPU"
