@@ -1,4 +1,4 @@
-"""The only door to the API server: get, list, watch, server-side apply, create, replace, delete.
+"""The only door to the API server: get, list, watch, apply, scale, create, replace, delete.
 
 It knows kinds and JSON, not what they mean. Each error is one of `errors.*`, and each write needs
 the permit of whoever holds the Lease.
@@ -179,6 +179,15 @@ class Cluster:
         path = _path(kind, meta["namespace"], meta["name"], "status")
         query = (("fieldManager", names.STATUS_MANAGER),)
         return await self._write(kind, Request("PATCH", path, query, body, content=MERGE))
+
+    async def scale(self, kind: Kind, seen: Json, replicas: int) -> None:
+        """Set the replicas of that very object, as long as it is as it was seen; else Conflict."""
+        meta = seen["metadata"]
+        bound = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        path = _path(kind, meta["namespace"], meta["name"], "scale")
+        query = (("fieldManager", names.FIELD_MANAGER),)
+        body = {"metadata": bound, "spec": {"replicas": replicas}}
+        await self._write(kind, Request("PATCH", path, query, body, content=MERGE))
 
     async def create(self, kind: Kind, body: Json) -> Json:
         """Conflict when an object of that name exists."""

@@ -147,10 +147,6 @@ class Reason(Described):
         "No EndpointSlice of stable's Service is known, so it could not be seen whether a "
         "candidate gets requests.",
     )
-    SCALER_NOT_SUPPORTED = (
-        "ScalerNotSupported",
-        "A canary beside a scaler is not built yet: set `autoscaling.type` to none.",
-    )
 
     # Progressing
     COMPLETE = "Complete", "Nothing is left to do."
@@ -257,7 +253,6 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.SLOT_BUSY,
         Reason.NO_OWN_ROUTE,
         Reason.NO_ENDPOINTS,
-        Reason.SCALER_NOT_SUPPORTED,
     ),
 }
 """The reasons a condition has of its own, each at one condition; those of a healthy service first.

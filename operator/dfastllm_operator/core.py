@@ -76,13 +76,23 @@ class Revision:
 class Placement:
     """A revision in a slot with its share of the traffic, in percent.
 
-    `weight` None: the route does not name it. `replicas` None: as many as the spec says.
+    `weight` None: the route does not name it. `replicas` None: as many as the spec says, or as
+    whoever scales decides.
     """
 
     slot: str
     revision: Revision
     weight: int | None
     replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRange:
+    """What a scaler may choose from. With `steady` it may add replicas, and takes none away."""
+
+    least: int
+    most: int
+    steady: bool = False
 
 
 @dataclass(frozen=True, slots=True)

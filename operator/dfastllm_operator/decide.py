@@ -12,7 +12,7 @@ import yaml
 from dfastllm_operator import names
 from dfastllm_operator.api import Spec, with_pod_inputs
 from dfastllm_operator.conditions import Reason
-from dfastllm_operator.core import Json, Placement, Resolved, Revision
+from dfastllm_operator.core import Json, Placement, ReplicaRange, Resolved, Revision
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.kinds import (
     CONFIG_MAP,
@@ -35,7 +35,7 @@ class Plan:
     the pod-affecting fields of the last good revision where the present ones cannot be used.
     `problem` says why they cannot. `kept` are older revisions that pods may still need, as far as
     they can be rendered; `used` are the hashes of all that pods may need. `numbers` are
-    those of the records that are there.
+    those of the records that are there. `scaling` bounds the scaler; None: as the spec says.
     """
 
     spec: Spec
@@ -44,6 +44,7 @@ class Plan:
     used: frozenset[str] = frozenset()
     problem: Refuse | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    scaling: ReplicaRange | None = None
 
     @property
     def serving(self) -> str:

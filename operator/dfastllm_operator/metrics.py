@@ -48,7 +48,8 @@ class Metrics:
             "service_phase", "1 for the phase that a service is in.", "phase"
         )
         self.rollout_phase = self._of_service(
-            "rollout_phase", "1 for the phase of its rollout, and why it is held or was ended.",
+            "rollout_phase",
+            "1 for the phase of its rollout, and why it is held or was ended.",
             "phase",
             "cause",
         )

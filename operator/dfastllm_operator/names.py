@@ -68,6 +68,11 @@ def predictor(name: str, namespace: str, slot: str) -> str:
     return f"{inference_service(name, namespace, slot)}-predictor"
 
 
+def app_label(predictor: str) -> str:
+    """The label `app` that KServe gives the pods of a Deployment; ours anybody can write."""
+    return f"isvc.{predictor}"
+
+
 def revision(name: str, revision_hash: str) -> str:
     return with_suffix(name, revision_hash)
 

@@ -96,6 +96,7 @@ SERVICES: tuple[Grant, ...] = (
     Grant(SERVICE_RESOURCE, ("patch",), "what became of it", subresource="status"),
     *(Grant(kind, _CHILD, _CHILDREN[kind]) for kind in OWNED),
     Grant(DEPLOYMENT, ("list", "watch"), "how far a rollout is"),
+    Grant(DEPLOYMENT, ("patch",), "the size of a candidate beside a scaler", subresource="scale"),
     Grant(POD, ("list", "watch"), "why a replica is not ready"),
     Grant(ENDPOINT_SLICE, ("list", "watch"), "which replicas gateways send requests to"),
     Grant(SECRET, ("get",), "whether a Secret that a service names exists; never listed"),

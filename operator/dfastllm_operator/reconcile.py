@@ -40,6 +40,7 @@ from dfastllm_operator.kinds import (
 )
 from dfastllm_operator.measuring import DRAIN_POLL_S, Measuring
 from dfastllm_operator.observe import Hub, Observed, observe
+from dfastllm_operator.pinning import pin, pins
 from dfastllm_operator.render import render
 from dfastllm_operator.rollout import Rollout, rollout, started
 from dfastllm_operator.status import compose, merge_patch, refused
@@ -82,7 +83,8 @@ class Reconciler:
         self._recheck_s = recheck_s
         self._clock = clock
         self._measuring = measuring or Measuring()
-        self._applier = Applier(cluster, store, Contest(time.monotonic))
+        self._contest = Contest(time.monotonic)
+        self._applier = Applier(cluster, store, self._contest)
 
     async def reconcile(self, key: Key) -> float | None:
         """One look at `key`. Returns after how many seconds to look again, None: when woken.
@@ -191,9 +193,11 @@ class Reconciler:
             for seen in observed.seen
             if (seen.kind, seen.name) in rendered or not _needed_by_pods(seen, plan)
         ]
-        return await self._applier.apply(
+        done = await self._applier.apply(
             service.key, service.uid, wanted, seen, spared=_spared(observed)
         )
+        await pin(self._cluster, self._contest, service.key, list(pins(observed, plan)), done)
+        return done
 
     async def _conclude(
         self, observed: Observed, plan: Plan, applied: Applied, decision: Decision | None
@@ -288,6 +292,7 @@ def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
         serving=plan.serving,
         kept=plan.kept,
         numbers=plan.numbers,
+        scaling=plan.scaling,
     )
     return [
         child

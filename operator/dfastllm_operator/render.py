@@ -6,8 +6,8 @@ Pure. It takes a list of placements, so that two revisions side by side need no 
 from collections.abc import Iterator, Mapping, Sequence
 
 from dfastllm_operator.api import DFastLLMService, with_pod_inputs
-from dfastllm_operator.core import Child, Placement, Platform, Revision
-from dfastllm_operator.kinds import OWNED
+from dfastllm_operator.core import Child, Placement, Platform, ReplicaRange, Revision
+from dfastllm_operator.kinds import HPA, OWNED, SCALED_OBJECT
 from dfastllm_operator.resources.config_map import config_map
 from dfastllm_operator.resources.controller_revision import controller_revision
 from dfastllm_operator.resources.disruption_budget import disruption_budget
@@ -30,12 +30,15 @@ def render(
     kept: Sequence[Revision] = (),
     replicas: int | None = None,
     numbers: Mapping[str, int] | None = None,
+    scaling: ReplicaRange | None = None,
 ) -> list[Child]:
     """Everything `service` needs, in the order of `kinds.OWNED`; nothing without a placement.
 
+    With two slots the scaler goes first, so that a candidate finds what was left to it.
     `kept` are older revisions whose record and configuration must stay because pods may use them.
     `replicas` of a slot are `spec.replicas.min` unless given, and count only without a scaler.
-    `numbers` are those of the records, 1 where there is none.
+    `numbers` are those of the records, 1 where there is none. `scaling` bounds the scaler, where
+    the spec does not.
     Raises Refuse when a revision was made by a newer operator.
     """
     if not placements:
@@ -43,9 +46,11 @@ def render(
     wanted = [
         *_of_revisions(service, placements, kept, numbers or {}),
         *_of_slots(service, placements, platform, replicas),
-        *_of_service(service, placements, platform, serving),
+        *_of_service(service, placements, platform, serving, scaling),
     ]
     order = {kind: place for place, kind in enumerate(OWNED)}
+    if len(placements) > 1:
+        order |= {HPA: -1, SCALED_OBJECT: -1}
     return sorted(wanted, key=lambda wanted: order[wanted.kind])
 
 
@@ -75,13 +80,17 @@ def _of_slots(
 
 
 def _of_service(
-    service: DFastLLMService, placements: Sequence[Placement], platform: Platform, serving: str
+    service: DFastLLMService,
+    placements: Sequence[Placement],
+    platform: Platform,
+    serving: str,
+    scaling: ReplicaRange | None,
 ) -> Iterator[Child]:
     yield service_of(service, serving)
     optional = (
         _account(service, placements),
         http_route(service, placements, platform),
-        scaler(service, serving),
+        scaler(service, serving, scaling),
         disruption_budget(service),
         network_policy(service, platform),
         pod_monitor(service),

@@ -88,15 +88,20 @@ def _made_of_ours(deployment: Json, observed: Observed, plan: Plan) -> bool:
     service = observed.service
     name = names.inference_service(service.name, service.namespace, plan.serving)
     parent = observed.owned(INFERENCE_SERVICE, name)
+    if parent is None:
+        return not deployment["metadata"].get("ownerReferences")
+    return made_by(deployment, parent.body)
+
+
+def made_by(deployment: Json, inference_service: Json) -> bool:
+    """Whether it is the Deployment of this very InferenceService."""
     owners = deployment["metadata"].get("ownerReferences") or []
-    if parent is None or not owners:
-        return not owners
-    return any(owner.get("uid") == parent.body["metadata"].get("uid") for owner in owners)
+    uid = inference_service["metadata"].get("uid")
+    return not owners or any(owner.get("uid") == uid for owner in owners)
 
 
 def _is_of(pod: Json, deployment: str) -> bool:
-    """KServe labels the pods of a Deployment so; our own labels can be written by anybody."""
-    expected = f"isvc.{deployment}"
+    expected = names.app_label(deployment)
     return bool((pod["metadata"].get("labels") or {}).get("app", expected) == expected)
 
 

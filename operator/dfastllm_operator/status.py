@@ -229,10 +229,11 @@ def _phase(at: Situation, verdicts: Mapping[ConditionType, Verdict]) -> Phase:
 
 def _numbers(at: Situation) -> Json:
     service = at.observed.service
+    serving = names.predictor(service.name, service.namespace, at.plan.serving)
     return {
         "replicas": at.rollout.replicas,
         "readyReplicas": at.rollout.ready,
-        "selector": f"{names.SERVICE_LABEL}={names.label_value(service.name)}",
+        "selector": f"app={names.app_label(serving)}",  # of the pods that are counted
         "model": at.plan.spec.model.uri,
         "gpu": gpu_text(at.plan.placements[0].revision if at.plan.placements else None),
     }

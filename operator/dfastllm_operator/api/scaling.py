@@ -70,7 +70,9 @@ class Keda(Struct):
     query: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
         default=None,
         description="PromQL query with one result, the load of the whole service, which is "
-        "divided by autoscaling.target. Left out: made from autoscaling.metric.",
+        "divided by autoscaling.target. `$pods` in it stands for a regular expression of the pods "
+        'of the serving revision, as in `sum(load{pod=~"$pods"})`: a query without it counts a '
+        "canary's candidate too. Left out: made from autoscaling.metric.",
     )
     polling_interval: Duration = Field(
         default="15s", description="How often the query is asked, for example `15s`."
@@ -113,7 +115,8 @@ class Autoscaling(Struct):
         default=ScalerType.NONE,
         description="`none`: replicas.min runs. `hpa`: a HorizontalPodAutoscaler. `keda`: a "
         "ScaledObject (KEDA must be installed). `external`: somebody else sets the replicas of "
-        "the Deployment.",
+        "the Deployment, which is another one after each canary. A scaler of your own that scales "
+        "the DFastLLMService needs `none`.",
     )
     metric: ScalerMetric = Field(
         default=ScalerMetric.WAITING,

@@ -44,21 +44,27 @@ def allowed(look: Look, replicas: int, revision: str) -> int:
 
 
 def bounds(look: Look) -> Bounds:
-    """What the rollout leaves of stable's replicas."""
-    status = look.status
+    """What the rollout leaves of stable's replicas.
+
+    Pods on their way out keep it from growing, but take nothing from what it has: the pods that
+    would go for them would be the next to count.
+    """
+    status, present, going = look.status, look.stable_seen.wanted, _gpus_leaving(look)
     other = status.candidate or status.leaving
     if other is None:
-        return Bounds(cap=_cap(look, 0, 0))
+        most, cap = _cap(look, 0, 0), _cap(look, going, 0)
+        return Bounds(cap=None if most is None or cap is None else max(cap, min(present, most)))
     each, floor = look.gpus_of(other.revision), max(1, status.floor)
     if status.leaving is not None:
         kept = max(status.leaving.replicas, look.seen.slot(other.slot).pods)
-        cap = _cap(look, kept * each, 0)
+        cap = _cap(look, going + kept * each, 0)
     else:
         fixed = max((step.replicas or 0 for step in look.spec.steps), default=0)
         fixed = max(fixed, status.replicas)
-        caps = (_cap(look, fixed * each, 0), _cap(look, 0, each))
+        caps = (_cap(look, going + fixed * each, 0), _cap(look, going, each))
         cap = None if None in caps else min(c for c in caps if c is not None)
-    return Bounds(floor=floor, cap=None if cap is None else max(cap, floor), steady=True)
+    cap = None if cap is None else max(cap, floor, present)
+    return Bounds(floor=floor, cap=cap, steady=True)
 
 
 def _cap(look: Look, others: int, beside_each: int) -> int | None:
@@ -67,7 +73,7 @@ def _cap(look: Look, others: int, beside_each: int) -> int | None:
     each = beside_each + (look.gpus_of(stable.revision) if stable else 0)
     if limit is None or not each:
         return None
-    return max(0, limit - others - _gpus_leaving(look)) // each
+    return max(0, limit - others) // each
 
 
 def _gpus_of_stable(look: Look) -> int:

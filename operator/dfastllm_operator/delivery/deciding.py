@@ -74,7 +74,7 @@ def deliver(
     if decision.moved or arrangement is None:
         return Delivery(decision, plan)
     limit = policy.revision_history_limit
-    return Delivery(decision, placed(plan, arrangement, status, revisions, limit=limit))
+    return Delivery(decision, placed(plan, arrangement, status, revisions, seen, limit=limit))
 
 
 def moved_status(observed: Observed, decision: Decision) -> Json:

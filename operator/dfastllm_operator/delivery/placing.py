@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dfastllm_operator.api import with_pod_inputs
-from dfastllm_operator.canary.decision import Arrangement, Bounds
+from dfastllm_operator.canary.decision import Arrangement
 from dfastllm_operator.canary.history import Recorded, kept, needed, next_number
+from dfastllm_operator.canary.observation import Observation
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Placement, Revision
 from dfastllm_operator.decide import Plan, recorded_revisions
+from dfastllm_operator.delivery.sizes import range_of, replicas_of
 from dfastllm_operator.errors import Refuse
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.pods import RENDER_VERSIONS
@@ -26,6 +28,7 @@ def placed(
     arrangement: Arrangement,
     status: RolloutStatus,
     revisions: Mapping[str, Revision],
+    seen: Observation,
     *,
     limit: int,
 ) -> Plan:
@@ -45,9 +48,7 @@ def placed(
             slot.slot,
             revisions[slot.revision],
             arrangement.weights.get(slot.slot),
-            _replicas(plan, arrangement.bounds)
-            if slot.slot == arrangement.serving
-            else slot.replicas,
+            replicas_of(slot, plan.spec, arrangement, status, seen),
         )
         for slot in arrangement.slots
         if slot.revision in revisions
@@ -66,14 +67,8 @@ def placed(
         kept=tuple(r for r in others if r.render_version in RENDER_VERSIONS),
         used=plan.used | stay,
         numbers=numbers,
+        scaling=range_of(plan.spec, arrangement, seen),
     )
-
-
-def _replicas(plan: Plan, bounds: Bounds) -> int:
-    count = plan.spec.replicas.min
-    if bounds.floor is not None and bounds.steady:
-        count = max(count, bounds.floor)
-    return count if bounds.cap is None else min(count, bounds.cap)
 
 
 def _records(numbers: Mapping[str, int]) -> list[Recorded]:

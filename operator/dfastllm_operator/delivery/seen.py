@@ -22,6 +22,7 @@ from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json, Revision
 from dfastllm_operator.decide import Plan
+from dfastllm_operator.delivery.scaling import scaler_healthy
 from dfastllm_operator.gates.measurement import Measurement
 from dfastllm_operator.kinds import (
     DEPLOYMENT,
@@ -29,6 +30,7 @@ from dfastllm_operator.kinds import (
     HTTP_ROUTE,
     INFERENCE_SERVICE,
     POD,
+    SCALED_OBJECT,
 )
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import own_gateway
@@ -75,6 +77,7 @@ def observation(
         obstacles=(*_obstacles(observed), *_unseen_endpoints(observed, status)),
         orders=_orders(observed.service.annotations),
         measurement=measurement,
+        scaler_healthy=scaler_healthy(observed),
         frozen=observed.service.spec.paused,
     )
 
@@ -82,7 +85,7 @@ def observation(
 def pods_of(observed: Observed, slot: str) -> list[Json]:
     """Pods of a slot, those on their way out among them."""
     service = observed.service
-    app = f"isvc.{names.predictor(service.name, service.namespace, slot)}"
+    app = names.app_label(names.predictor(service.name, service.namespace, slot))
     return [s.body for s in observed.of(POD) if _labels(s.body).get("app") == app]
 
 
@@ -198,11 +201,11 @@ def _obstacles(observed: Observed) -> Iterable[Obstacle]:
             Reason.HOSTNAME_TAKEN,
             f"The hostname belongs to service {observed.rival}: set ingress.hostname to another.",
         )
-    if spec.autoscaling.type != ScalerType.NONE:
+    if spec.autoscaling.type == ScalerType.KEDA and not platform.serves(SCALED_OBJECT):
         yield Obstacle(
-            Reason.SCALER_NOT_SUPPORTED,
-            f"A canary beside autoscaling.type {spec.autoscaling.type} is not built yet: set it to "
-            "none.",
+            Reason.KEDA_MISSING,
+            "autoscaling.type is keda, but the cluster does not serve scaledobjects.keda.sh, so "
+            "nothing can be told to hold stable's size: install KEDA or choose another type.",
         )
 
 

@@ -2,12 +2,15 @@
 
 Both point at the Deployment that KServe makes. KServe's own scalers know neither fallback nor
 cooldown, and no other metric than cpu and memory.
+
+Of two slots it is the serving one's: a Deployment has one scaler, and a candidate has none. An HPA
+measures the pods of its target, and a query names those of the slot.
 """
 
 from dfastllm_operator import names
-from dfastllm_operator.api import DFastLLMService
+from dfastllm_operator.api import DFastLLMService, Spec
 from dfastllm_operator.api.scaling import ScalerMetric, ScalerType
-from dfastllm_operator.core import Child, Json
+from dfastllm_operator.core import Child, Json, ReplicaRange
 from dfastllm_operator.kinds import DEPLOYMENT, HPA, SCALED_OBJECT
 from dfastllm_operator.resources.metadata import child
 
@@ -19,28 +22,35 @@ METRICS = {
 
 FAILURES_BEFORE_FALLBACK = 3
 
+PODS = "$pods"
+"""In a query of the user's own: a regular expression of the pods of the serving slot."""
 
-def scaler(service: DFastLLMService, serving: str) -> Child | None:
-    """The scaler of the serving slot; None when the number is fixed or somebody else's."""
-    scaling = service.spec.autoscaling
+
+def scaler(
+    service: DFastLLMService, serving: str, within: ReplicaRange | None = None
+) -> Child | None:
+    """The scaler of the serving slot; None when the number is fixed or somebody else's.
+
+    It keeps `within` that range, or else within the spec's.
+    """
+    scaling, within = service.spec.autoscaling, within or _asked(service)
     match scaling.type:
         case ScalerType.HPA:
-            kind, content = HPA, _hpa(service, serving)
+            kind, content = HPA, _hpa(service, serving, within)
         case ScalerType.KEDA if scaling.keda is not None:  # a stored object may break the rule
-            kind, content = SCALED_OBJECT, _scaled_object(service, serving)
+            kind, content = SCALED_OBJECT, _scaled_object(service, serving, within)
         case _:
             return None
     return child(service, kind, names.dns_label(service.name), {"spec": content})
 
 
-def _hpa(service: DFastLLMService, serving: str) -> Json:
-    spec = service.spec
+def _hpa(service: DFastLLMService, serving: str, within: ReplicaRange) -> Json:
     return {
         "scaleTargetRef": _target(service, serving),
-        "minReplicas": max(1, spec.replicas.min),
-        "maxReplicas": _most(service),
+        "minReplicas": max(1, within.least),
+        "maxReplicas": within.most,
         "metrics": [_hpa_metric(service)],
-        "behavior": _behavior(service),
+        "behavior": _behavior(service, within),
     }
 
 
@@ -58,17 +68,17 @@ def _hpa_metric(service: DFastLLMService) -> Json:
     }
 
 
-def _scaled_object(service: DFastLLMService, serving: str) -> Json:
+def _scaled_object(service: DFastLLMService, serving: str, within: ReplicaRange) -> Json:
     spec = service.spec
     keda = spec.autoscaling.keda
     assert keda is not None, "a rule of the API asks for it"
     content: Json = {
         "scaleTargetRef": _target(service, serving),
-        "minReplicaCount": spec.replicas.min,
-        "maxReplicaCount": _most(service),
+        "minReplicaCount": within.least,
+        "maxReplicaCount": within.most,
         "pollingInterval": keda.polling_interval_s,
         "cooldownPeriod": keda.cooldown_period_s,
-        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(service)}},
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(service, within)}},
         "triggers": [_trigger(service, serving)],
     }
     if spec.autoscaling.metric != ScalerMetric.CPU:  # KEDA falls back from averages only
@@ -91,7 +101,7 @@ def _trigger(service: DFastLLMService, serving: str) -> Json:
         "metricType": "AverageValue",
         "metadata": {
             "serverAddress": keda.server_address,
-            "query": keda.query or _query(service, serving),
+            "query": _query(service, serving),
             "threshold": target,
             # No data is no load to KEDA unless told otherwise: it would scale down for want of
             # metrics.
@@ -102,14 +112,17 @@ def _trigger(service: DFastLLMService, serving: str) -> Json:
 
 def _query(service: DFastLLMService, serving: str) -> str:
     """The load of the whole slot, by the labels that a PodMonitor gives."""
-    metric = METRICS[service.spec.autoscaling.metric]
+    scaling = service.spec.autoscaling
     pods = f"{names.predictor(service.name, service.namespace, serving)}-.+"
-    return f'sum({metric}{{namespace="{service.namespace}",pod=~"{pods}"}})'
+    if scaling.keda is not None and scaling.keda.query is not None:
+        return scaling.keda.query.replace(PODS, pods)
+    return f'sum({METRICS[scaling.metric]}{{namespace="{service.namespace}",pod=~"{pods}"}})'
 
 
-def _behavior(service: DFastLLMService) -> Json:
+def _behavior(service: DFastLLMService, within: ReplicaRange) -> Json:
     seconds = service.spec.autoscaling.scale_down_stabilization_s
-    return {"scaleDown": {"stabilizationWindowSeconds": seconds}}
+    never = {"selectPolicy": "Disabled"} if within.steady else {}
+    return {"scaleDown": {"stabilizationWindowSeconds": seconds, **never}}
 
 
 def _target(service: DFastLLMService, serving: str) -> Json:
@@ -120,7 +133,11 @@ def _target(service: DFastLLMService, serving: str) -> Json:
     }
 
 
-def _most(service: DFastLLMService) -> int:
+def _asked(service: DFastLLMService) -> ReplicaRange:
+    return ReplicaRange(service.spec.replicas.min, most_replicas(service.spec))
+
+
+def most_replicas(spec: Spec) -> int:
     """A rule of the API asks for a maximum; an object older than the rule stays as it is."""
-    replicas = service.spec.replicas
+    replicas = spec.replicas
     return replicas.max if replicas.max is not None else max(1, replicas.min)

@@ -11,7 +11,6 @@ SERVICE_PORT = 80
 
 
 def service_of(service: DFastLLMService, serving: str) -> Child:
-    """KServe labels its pods `app: isvc.` and the name of their Deployment."""
     predictor = names.predictor(service.name, service.namespace, serving)
     return child(
         service,
@@ -20,7 +19,7 @@ def service_of(service: DFastLLMService, serving: str) -> Child:
         {
             "spec": {
                 "type": "ClusterIP",
-                "selector": {"app": f"isvc.{predictor}"},
+                "selector": {"app": names.app_label(predictor)},
                 "ports": [
                     {"name": "http", "port": SERVICE_PORT, "targetPort": PORT, "protocol": "TCP"}
                 ],

@@ -20,6 +20,7 @@ from dfastllm_operator.errors import (
 from dfastllm_operator.faults import GONE, Silent
 from dfastllm_operator.kinds import (
     CONFIG_MAP,
+    DEPLOYMENT,
     INFERENCE_SERVICE,
     LEASE,
     POD,
@@ -265,6 +266,24 @@ def test_status_is_applied_under_another_name(tmp_path: Path) -> None:
     against(tmp_path, body)
 
 
+def test_a_number_of_replicas_is_written_to_the_very_object_as_it_was_seen(tmp_path: Path) -> None:
+    async def body(api: ScriptedApi, cluster: Cluster) -> None:
+        path = "/apis/apps/v1/namespaces/ns/deployments/a/scale"
+        api.on("PATCH", path, {}, Status(409))
+        await cluster.scale(DEPLOYMENT, made("a", 7), 3)
+        (asked,) = api.asked
+        assert asked.headers["content-type"] == "application/merge-patch+json"
+        assert asked.query == {"fieldManager": names.FIELD_MANAGER}
+        assert asked.body == {
+            "metadata": {"uid": "uid-a", "resourceVersion": "7"},
+            "spec": {"replicas": 3},
+        }
+        with pytest.raises(Conflict):
+            await cluster.scale(DEPLOYMENT, made("a", 7), 3)
+
+    against(tmp_path, body)
+
+
 def test_only_the_very_object_is_deleted(tmp_path: Path) -> None:
     async def body(api: ScriptedApi, cluster: Cluster) -> None:
         api.on("DELETE", f"{CONFIG_MAPS}/a", {})
@@ -323,6 +342,7 @@ def test_without_a_permit_nothing_is_written_but_the_lease(tmp_path: Path) -> No
         for write in (
             cluster.apply(CONFIG_MAP, made("a"), force=True),
             cluster.patch_status(SERVICE_RESOURCE, made("a")),
+            cluster.scale(DEPLOYMENT, made("a"), 2),
             cluster.create(CONFIG_MAP, made("a")),
             cluster.replace(CONFIG_MAP, made("a")),
             cluster.delete(CONFIG_MAP, "ns", "a", uid="u"),

@@ -59,6 +59,10 @@ def test_what_others_make_is_watched_and_never_written() -> None:
     }
 
 
+def test_of_a_deployment_only_the_size_is_written() -> None:
+    assert verbs_on(f"{DEPLOYMENT.plural}/scale") == {"patch"}
+
+
 def test_of_a_service_only_the_status_is_written() -> None:
     assert verbs_on(SERVICE_RESOURCE.plural) == {"get", "list", "watch"}
     assert verbs_on(f"{SERVICE_RESOURCE.plural}/status") == {"patch"}

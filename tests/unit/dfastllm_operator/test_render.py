@@ -1,5 +1,8 @@
 """Every object of a service against a stored picture: tests/golden/CASE/{in,out}.yaml.
 
+With a `candidate` there are two slots: the service's own inputs, and those with the candidate's on
+top.
+
 `UPDATE_GOLDEN=1 pytest tests/unit/dfastllm_operator/test_render.py` draws them anew; read the diff.
 """
 
@@ -11,9 +14,16 @@ import pytest
 import yaml
 
 from dfastllm_operator import names
-from dfastllm_operator.core import Child, Placement, Resolved
+from dfastllm_operator.core import Child, Placement, ReplicaRange, Resolved
 from dfastllm_operator.errors import Refuse
-from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, INFERENCE_SERVICE, OWNED
+from dfastllm_operator.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    HPA,
+    INFERENCE_SERVICE,
+    OWNED,
+    SCALED_OBJECT,
+)
 from dfastllm_operator.render import render
 from dfastllm_operator.resources.pods import RENDER_VERSIONS
 from dfastllm_operator.revision import new_revision
@@ -43,7 +53,16 @@ def rendered(case: str) -> list[Child]:
     given = yaml.safe_load((GOLDEN / case / "in.yaml").read_text())
     metadata = given["service"]["metadata"]
     service = a_service(given["service"]["spec"], **metadata)
-    return children_of(service, a_platform(**given.get("platform", {})))
+    platform = a_platform(**given.get("platform", {}))
+    if "candidate" not in given:
+        return children_of(service, platform)
+    candidate, weight = given["candidate"], given["candidate"]["weight"]
+    other = a_service({**given["service"]["spec"], **candidate["inputs"]}, **metadata)
+    placements = [
+        Placement("a", revision_of(service), 100 - weight),
+        Placement("b", revision_of(other), weight, candidate["replicas"]),
+    ]
+    return render(service, placements, platform, scaling=ReplicaRange(**given["scaling"]))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -59,7 +78,10 @@ def test_objects_are_as_drawn(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_objects_come_in_the_order_of_writing_and_belong_to_the_service(case: str) -> None:
     children = rendered(case)
-    places = [OWNED.index(child.kind) for child in children]
+    slots = [child for child in children if child.kind == INFERENCE_SERVICE]
+    scaled = len(slots) == 2  # what is left to stable's scaler is told it before anything else
+    assert not scaled or children[0].kind in (HPA, SCALED_OBJECT)
+    places = [OWNED.index(child.kind) for child in children[scaled:]]
     assert places == sorted(places)
     for child in children:
         metadata = child.body["metadata"]
@@ -93,9 +115,9 @@ def test_nothing_is_null_or_empty_that_the_api_server_would_drop(case: str) -> N
 def test_names_are_dns_labels(case: str) -> None:
     for child in rendered(case):
         assert names.dns_label(child.name) == child.name
-    isvc = body_of(rendered(case), INFERENCE_SERVICE)
-    pods = f"isvc.{isvc['metadata']['name']}-predictor"
-    assert len(pods) <= 63, "KServe makes this a label of the pods"
+    slots = [child.name for child in rendered(case) if child.kind == INFERENCE_SERVICE]
+    pods = [f"isvc.{name}-predictor" for name in slots]
+    assert max(map(len, pods)) <= 63, "KServe makes this a label of the pods"
 
 
 def test_no_placement_means_no_object() -> None:

@@ -1,15 +1,24 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from dfastllm_operator import names
 from dfastllm_operator.canary.observation import Observation, Order, SlotSeen
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.state import Assigned, RolloutStatus
-from dfastllm_operator.core import Key, Seen
+from dfastllm_operator.core import Key, Platform, Seen
 from dfastllm_operator.decide import decide
 from dfastllm_operator.delivery.placing import known_revisions
 from dfastllm_operator.delivery.seen import observation, stored_status
-from dfastllm_operator.kinds import CONTROLLER_REVISION, ENDPOINT_SLICE, HTTP_ROUTE
+from dfastllm_operator.kinds import (
+    CONTROLLER_REVISION,
+    ENDPOINT_SLICE,
+    HPA,
+    HTTP_ROUTE,
+    SCALED_OBJECT,
+    Kind,
+)
 from dfastllm_operator.revision import revision_hash
 from support.custom_resources import TINY
 from support.situations import GATEWAY, observed, platform, record, service
@@ -21,6 +30,22 @@ H_OLD, H_NEW = (revision_hash(service(spec).spec) for spec in (OLD, NEW))
 CANARY: dict[str, Any] = {"rollout": {"strategy": "Canary"}}
 SERVES = {"updatedRevision": H_OLD, "revision": H_OLD, "slot": "a"}
 ON_GATEWAY = platform(gateway=GATEWAY)
+
+
+HPA_BY_CPU: dict[str, Any] = {
+    "replicas": {"max": 4},
+    "autoscaling": {"type": "hpa", "metric": "cpu"},
+}
+KEDA: dict[str, Any] = {
+    "replicas": {"max": 4},
+    "autoscaling": {"type": "keda", "keda": {"serverAddress": "http://prometheus:9090"}},
+}
+
+
+def scaler(kind: Kind, said: dict[str, str]) -> Seen:
+    conditions = [{"type": name, "status": word} for name, word in said.items()]
+    metadata = {"name": "demo", "ownerReferences": OWNER}
+    return Seen(kind, {"metadata": metadata, "status": {"conditions": conditions}})
 
 
 def owned(seen: Seen) -> Seen:
@@ -112,8 +137,44 @@ def test_what_a_canary_lacks_is_an_obstacle() -> None:
     missing = replace(ON_GATEWAY, missing=frozenset({HTTP_ROUTE}))
     assert reason({}, on=missing) == "GatewayAPIMissing"
     assert reason({}, rival=Key("shop", "other")) == "HostnameTaken"
-    scaled = {"autoscaling": {"type": "hpa"}, "replicas": {"max": 2}}
-    assert reason(scaled) == "ScalerNotSupported"
+    without_keda = replace(ON_GATEWAY, missing=frozenset({SCALED_OBJECT}))
+    assert reason(KEDA, on=without_keda) == "KEDAMissing"
+
+
+def test_a_scaler_is_no_obstacle() -> None:
+    for spec in (HPA_BY_CPU, KEDA, {"autoscaling": {"type": "external"}}):
+        assert not look({**NEW, **CANARY, **spec}).obstacles
+
+
+@pytest.mark.parametrize(
+    ("said", "healthy"),
+    [
+        ({}, None),
+        ({"Ready": "Unknown"}, None),
+        ({"Ready": "True"}, True),
+        ({"Ready": "False"}, False),
+    ],
+)
+def test_kedas_word_on_the_scaler_is_taken(said: dict[str, str], healthy: bool | None) -> None:
+    seen = look({**NEW, **CANARY, **KEDA}, scaler(SCALED_OBJECT, said))
+    assert seen.scaler_healthy is healthy
+
+
+def test_an_autoscaler_must_be_able_to_scale_and_have_its_metrics() -> None:
+    both = {"AbleToScale": "True", "ScalingActive": "True"}
+    measured = replace(ON_GATEWAY, metrics_apis=frozenset({"metrics.k8s.io"}))
+
+    def healthy(said: dict[str, str], on: Platform = measured) -> bool | None:
+        return look({**NEW, **CANARY, **HPA_BY_CPU}, scaler(HPA, said), on=on).scaler_healthy
+
+    assert healthy(both) is True
+    assert healthy({**both, "ScalingActive": "False"}) is False
+    assert healthy({"AbleToScale": "True"}) is None
+    assert healthy({**both, "ScalingActive": "False"}, ON_GATEWAY) is None, "it never had metrics"
+
+
+def test_without_a_scaler_of_ours_nobody_is_asked() -> None:
+    assert look({**NEW, **CANARY}).scaler_healthy is None
 
 
 def test_orders_are_read_from_annotations() -> None:
