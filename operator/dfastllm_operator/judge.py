@@ -12,6 +12,7 @@ from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.decide import Plan
+from dfastllm_operator.delivery.seen import pods_of
 from dfastllm_operator.kinds import HPA, HTTP_ROUTE, INFERENCE_SERVICE, SCALED_OBJECT, Kind
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import hostname_of, own_gateway
@@ -274,8 +275,12 @@ def canary_blocked(decision: Decision) -> Verdict:
     return Verdict(True, Reason.named(decision.blocked.reason), decision.blocked.message)
 
 
-def canary_progress(decision: Decision | None) -> Verdict | None:
-    """None when no canary is under way, and none is held."""
+def canary_progress(at: Situation) -> Verdict | None:
+    """None when no canary is under way, and none is held.
+
+    What keeps the candidate from being ready is said at once, long before it ends the rollout.
+    """
+    decision = at.canary
     if decision is None:
         return None
     if decision.blocked is not None:
@@ -286,6 +291,9 @@ def canary_progress(decision: Decision | None) -> Verdict | None:
     parts = [f"{status.phase}: {status.phase.description}"]
     if status.candidate is not None:
         parts.append(f"Revision {status.candidate.revision} has {status.weight} % of the traffic.")
+        symptom = worst(pods_of(at.observed, status.candidate.slot))
+        if symptom is not None:
+            parts.append(symptom.message)
     if status.message:
         parts.append(status.message)
     return Verdict(True, Reason.ROLLING_OUT, " ".join(parts))

@@ -153,7 +153,7 @@ def _progressing(at: Situation, parts: Mapping[ConditionType, Verdict]) -> Verdi
     config = parts[ConditionType.CONFIG_READY]
     if config.ok is False:
         return Verdict(False, Reason.BLOCKED, config.message)
-    if (canary := judge.canary_progress(at.canary)) is not None:
+    if (canary := judge.canary_progress(at)) is not None:
         return canary
     if at.rollout.complete:
         return Verdict(False, Reason.COMPLETE)

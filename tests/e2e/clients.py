@@ -12,7 +12,7 @@ it would see as an error is one here. What they ask is drawn by a seed.
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,8 @@ TIMEOUT_S = 120.0
 CONNECT_S = 5.0
 LONG_TOKENS = 48
 LONG = {"diffusion": {"strategy": "fixed", "block_length": 4}, "ignore_eos": True}
+LIKE_TOKENS = 96
+LIKE = {"diffusion": {"block_length": 4}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ class Endpoint:
 
     url: str
     via: str = ""
+    timeout_s: float = TIMEOUT_S  # of silence
 
-    def http(self, timeout_s: float = TIMEOUT_S) -> httpx2.Client:
+    def http(self) -> httpx2.Client:
         """For what is no OpenAI route."""
-        timeout = httpx2.Timeout(timeout_s, connect=CONNECT_S)
+        timeout = httpx2.Timeout(self.timeout_s, connect=CONNECT_S)
         return httpx2.Client(base_url=self.url, transport=_Through(self.via), timeout=timeout)
 
     def openai(self, api_key: str = "none", base: str = "/v1") -> openai.OpenAI:
@@ -88,13 +91,28 @@ def draw(rng: random.Random) -> Question:
     return Question(user(f"Count from {first} to {first + 12}."), "", options)
 
 
+def draw_alike(rng: random.Random) -> Question:
+    """Two rounds or dozens of them, but about as many tokens in each of them: what a comparison of
+    tokens per forward measures is the rule of the service, and not which questions it got.
+    """
+    kind = rng.random()
+    if kind < 0.5:
+        a, b = rng.randrange(10, 100), rng.randrange(10, 100)
+        return Question(user(f"What is {a} + {b}?"), str(a + b), {"extra_body": LIKE})
+    first = rng.randrange(1, 10)
+    options: dict[str, Any] = {"extra_body": LIKE}
+    if kind > 0.75:
+        options = {"max_tokens": LIKE_TOKENS, "extra_body": {**LIKE, "ignore_eos": True}}
+    return Question(user(f"Count from {first} to {first + 12}."), "", options)
+
+
 def ask(client: openai.OpenAI, model: str, question: Question) -> Asked:
     """One question, streamed; errors become outcomes."""
-    began, text, reason, chunks = time.monotonic(), "", None, 0
+    began, text, reason, chunks, rule = time.monotonic(), "", None, 0, ""
 
     def asked(outcome: Outcome, detail: str = "") -> Asked:
         wrong = outcome is Outcome.FINISHED and question.right not in text
-        return Asked(began, time.monotonic(), outcome, detail, chunks, wrong=wrong)
+        return Asked(began, time.monotonic(), outcome, detail, chunks, wrong=wrong, rule=rule)
 
     try:
         create: Any = client.chat.completions.create
@@ -102,6 +120,7 @@ def ask(client: openai.OpenAI, model: str, question: Question) -> Asked:
         with create(**asks) as stream:
             for chunk in stream:
                 chunks += 1
+                rule = ((chunk.model_extra or {}).get("diffusion") or {}).get("strategy", rule)
                 for choice in chunk.choices:
                     text += choice.delta.content or ""
                     reason = choice.finish_reason or reason
@@ -117,6 +136,7 @@ class Readers:
     """Those that ask now, and what they have seen so far."""
 
     tally: Tally
+    draw: Callable[[random.Random], Question] = draw
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -143,7 +163,7 @@ class Readers:
     def _read(self, endpoint: Endpoint, model: str, rng: random.Random, api_key: str) -> None:
         with endpoint.openai(api_key) as client:
             while not self._stop.is_set():
-                asked = ask(client, model, draw(rng))
+                asked = ask(client, model, self.draw(rng))
                 self.tally.add(asked)
                 wait_s = PAUSE_S if asked.outcome is Outcome.FINISHED else AFTER_FAILURE_S
                 self._stop.wait(wait_s * (0.5 + rng.random()))
@@ -151,10 +171,16 @@ class Readers:
 
 @contextmanager
 def asking(
-    endpoint: Endpoint, model: str, *, count: int = READERS, seed: int = 0, api_key: str = "none"
+    endpoint: Endpoint,
+    model: str,
+    *,
+    count: int = READERS,
+    seed: int = 0,
+    api_key: str = "none",
+    draw: Callable[[random.Random], Question] = draw,
 ) -> Iterator[Readers]:
     """They have stopped, and the tally is complete, when the block is left."""
-    readers = Readers(Tally())
+    readers = Readers(Tally(), draw)
     readers.start(endpoint, model, count, seed, api_key)
     try:
         yield readers

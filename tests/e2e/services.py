@@ -96,7 +96,10 @@ class Services:
 
     def endpoint(self, name: str) -> Endpoint:
         """Where it is for clients outside of the cluster, once the gateway leads there."""
-        endpoint = Endpoint(self.get(name)["status"]["url"], self._gateway_address)
+        return self.answering(Endpoint(self.get(name)["status"]["url"], self._gateway_address), name)
+
+    def answering(self, endpoint: Endpoint, name: str) -> Endpoint:
+        """`endpoint`, once it leads to the service of that name."""
         with endpoint.http() as client:
 
             def answers() -> bool:
@@ -106,6 +109,11 @@ class Services:
 
             self.until(answers, f"{endpoint.url} answers", name, ROUTE_S)
         return endpoint
+
+    def rollout(self, name: str) -> Json:
+        """What its status tells of it."""
+        found: Json = self.get(name).get("status", {}).get("rollout") or {}
+        return found
 
     def pods(self, name: str) -> list[Json]:
         """Those that are not on their way out."""

@@ -29,6 +29,7 @@ class Asked:
     detail: str = ""  # of what went wrong
     chunks: int = 0
     wrong: bool = False  # an answer in full, but not the right one
+    rule: str = ""  # of decoding, as the answer says in the end
 
 
 class Tally:
@@ -73,6 +74,10 @@ class Tally:
     @property
     def wrong(self) -> int:
         return sum(one.wrong for one in self.asked)
+
+    def by_rule(self, rule: str) -> list[Asked]:
+        """Those that were decoded by it: where two revisions differ in it, those of one."""
+        return [one for one in self.asked if one.rule == rule]
 
     @property
     def longest_gap_s(self) -> float:

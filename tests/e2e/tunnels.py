@@ -46,11 +46,24 @@ def to_api(kubectl: Kubectl) -> Iterator[str]:
 @contextmanager
 def to_service(kubectl: Kubectl, namespace: str, name: str) -> Iterator[str]:
     """HOST:PORT of a Service of ours, as `kubectl port-forward` gives it."""
+    with _forwarded(kubectl, namespace, f"service/{name}", 80) as address:
+        yield address
+
+
+@contextmanager
+def to_pod(kubectl: Kubectl, namespace: str, name: str, port: int) -> Iterator[str]:
+    """HOST:PORT of a pod behind which there is a server of ours."""
+    with _forwarded(kubectl, namespace, f"pod/{name}", port) as address:
+        yield address
+
+
+@contextmanager
+def _forwarded(kubectl: Kubectl, namespace: str, what: str, port: int) -> Iterator[str]:
     with bench() as beside:
-        port = beside.ports.take()
-        argv = ("port-forward", f"service/{name}", f"{port}:80", f"--address={HOST}")
-        _run(beside, kubectl, (*argv, "-n", namespace), f"http://{HOST}:{port}/health/ready")
-        yield f"{HOST}:{port}"
+        own = beside.ports.take()
+        argv = ("port-forward", what, f"{own}:{port}", f"--address={HOST}")
+        _run(beside, kubectl, (*argv, "-n", namespace), f"http://{HOST}:{own}/health/ready")
+        yield f"{HOST}:{own}"
 
 
 def _run(beside: Bench, kubectl: Kubectl, argv: tuple[str, ...], shows: str) -> None:

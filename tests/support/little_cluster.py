@@ -28,6 +28,7 @@ from dfastllm_operator.measuring import Measuring
 from dfastllm_operator.metrics import Metrics
 from dfastllm_operator.reconcile import Reconciler
 from dfastllm_operator.store import Store
+from support.services import condition
 from support.situations import GATEWAY, platform, raw
 
 KEY = Key("shop", "demo")
@@ -86,6 +87,10 @@ class LittleCluster:
     def weights(self) -> dict[str, int]:
         backends = self.objects[HTTP_ROUTE, "demo"]["spec"]["rules"][0]["backendRefs"]
         return {b["name"].removeprefix("demo-")[0]: b["weight"] for b in backends}
+
+    def said(self, kind: str) -> str:
+        """The message of a condition."""
+        return str(condition(self.service, kind)["message"])
 
     def named(self, kind: Kind) -> list[str]:
         return sorted(name for k, name in self.objects if k == kind)

@@ -159,7 +159,8 @@ def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:
     cluster, _ = begun(rollout={**CANARY, "progressDeadline": "20s"})
     cluster.broken = "demo-b"
     cluster.edit(decoding={"threshold": 0.8})
-    seen = [cluster.weights for _ in cluster.until("Failed")]
-    assert all(weights == {"a": 100} for weights in seen)
+    seen = [(cluster.weights, cluster.said("Progressing")) for _ in cluster.until("Failed")]
+    assert all(weights == {"a": 100} for weights, _ in seen)
+    assert any("demo-b" in said and "loads the model" in said for _, said in seen[:5])
     assert cluster.rollout["cause"] == "ProgressDeadline"
     assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
