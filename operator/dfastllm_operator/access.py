@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import yaml
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, InClusterConfigLoader
@@ -59,7 +60,7 @@ class Access:
                     # disk, and a read-only root is enough.
                     temp_file_path=IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None,
                 )
-        except (ConfigException, OSError, ValueError) as error:
+        except (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError) as error:
             whose = "the service account" if file is None else file
             raise NoAccess(f"cannot log in with {whose}: {error}") from error
         configuration.proxy = configuration.proxy or _proxy(configuration.host)

@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from dfastllm_operator.canary.phase import CAUSES_OF_ROLLBACK, Cause, RolloutPhase
+from dfastllm_operator.canary.phase import CAUSES_OF_ROLLBACK, RolloutPhase
 from dfastllm_operator.conditions import ConditionType, Phase
 from dfastllm_operator.core import Json, Key
 from dfastllm_operator.gates.measurement import Measurement
@@ -59,7 +59,7 @@ class Census:
 
     def measured(self, key: Key, found: Measurement) -> None:
         """What the latest look at the metrics of a rollout brought."""
-        values = {
+        values: dict[tuple[str, ...], float] = {
             (check.metric, side): value
             for check in found.checks
             for side, value in (("candidate", check.candidate), ("stable", check.stable))

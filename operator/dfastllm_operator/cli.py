@@ -14,7 +14,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from dfastllm_operator import __version__
-from dfastllm_operator.ctl.commands import build_ctl
+from dfastllm_operator.ctl.commands import ABOUT, build_ctl
 from dfastllm_operator.settings import Settings, SettingsError, load
 
 
@@ -29,7 +29,7 @@ def build_cli() -> typer.Typer:
     )
     app.callback()(_main)
     app.command("run", help="Run the operator.")(_with_settings(_run))
-    app.add_typer(build_ctl(), name="ctl", help="See and steer rollouts, as `kubectl dfastllm`.")
+    app.add_typer(build_ctl(), name="ctl", help=f"{ABOUT} Also `kubectl dfastllm`.")
     app.command("crd", help="Print the CustomResourceDefinition as YAML.")(_crd)
     return app
 

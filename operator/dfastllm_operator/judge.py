@@ -286,6 +286,10 @@ def canary_progress(at: Situation) -> Verdict | None:
     if decision.blocked is not None:
         return Verdict(False, Reason.BLOCKED, decision.blocked.message)
     status = decision.status
+    if decision.recording:
+        return Verdict(
+            True, Reason.ROLLING_OUT, f"Revision {decision.recording} has been asked for."
+        )
     if status.phase in (RolloutPhase.STABLE, RolloutPhase.FAILED):
         return None
     parts = [f"{status.phase}: {status.phase.description}"]
@@ -308,6 +312,6 @@ def canary_failed(decision: Decision | None) -> Verdict | None:
     return Verdict(
         True,
         Reason.ROLLOUT_FAILED,
-        f"Revision {status.failed} was rolled back ({status.cause}): {status.message} "
+        f"Revision {status.failed} was rolled back ({status.cause}): {status.message.rstrip('.')}. "
         f"Revision {status.stable.revision} serves.",
     )

@@ -149,7 +149,8 @@ class Reconciler:
         )
         if not await self._write_status(raw, status):
             return None
-        self._census.moved(observed.status.get("rollout") or {}, status["rollout"])
+        before = dict(observed.raw.get("status") or {}).get("rollout")
+        self._census.moved(before or {}, status["rollout"])
         logger.info(
             "rollout moved",
             service=str(observed.service.key),

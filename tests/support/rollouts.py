@@ -21,6 +21,8 @@ BAD: Json = {
     "reason": "OutOfBounds",
     "message": "tokensPerForward 1.00 is 74.0 % below stable's 3.85 (allowed: 30 %)",
 }
+MEASURED: Json = {"measuredAt": "2026-11-28T20:01:30Z"}
+"""In a tally: there was a look in this step."""
 STEPS = [{"weight": 10}, {"weight": 50}, {"weight": 100}]
 
 
@@ -67,3 +69,9 @@ def failed(**changed: Any) -> Json:
         "message": BAD["message"],
         **changed,
     }
+
+
+def said(cr: Json, *conditions: tuple[str, str, str]) -> Json:
+    """The CR with conditions: type, status and reason."""
+    found = [{"type": t, "status": s, "reason": r, "message": "because"} for t, s, r in conditions]
+    return {**cr, "status": {**cr["status"], "conditions": found}}

@@ -60,7 +60,8 @@ class Decision:
     `moved`: write `status`, with the resourceVersion of what was looked at, tell `news`, and decide
     again. Otherwise carry out `arrangement`; None: touch nothing. `blocked` says why a change that
     the spec asks for is held. `again` is when time alone changes the decision. `words` name the
-    transition, as the state diagram does.
+    transition, as the state diagram does. `recording` is a revision of which a record is made
+    first.
     """
 
     status: RolloutStatus
@@ -70,3 +71,4 @@ class Decision:
     news: News | None = None
     blocked: Obstacle | None = None
     again: datetime | None = None
+    recording: str = ""

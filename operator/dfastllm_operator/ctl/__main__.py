@@ -4,7 +4,7 @@ from dfastllm_operator.ctl.commands import build_ctl
 
 
 def main() -> None:
-    build_ctl()()
+    build_ctl()(prog_name="kubectl dfastllm")
 
 
 if __name__ == "__main__":

@@ -36,18 +36,19 @@ def block(found: RolloutView, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [_head(found, now)]
     if found.frozen:
         parts.append(Text("spec.paused is set: the operator changes nothing, not even back", OPEN))
+    parts.extend(Text(said, OPEN) for said in _waits(found))
     if not found.phase:
         parts.append(Text(f"no rollout: strategy {found.strategy}"))
         return Group(*parts)
-    parts.extend(_sides(found))
-    if found.candidate is not None and found.steps:
+    parts.extend(_sides(found, now))
+    if found.candidate is not None:
         parts.append(_steps(found))
     if found.measurements:
         parts += [Text(), _measurements(found.measurements)]
         parts.extend(_reasons(found.measurements))
     if found.failures:
-        limit = f" of {found.failure_limit}" if found.failure_limit is not None else ""
-        parts.append(Text(f"failed looks at this step: {found.failures}{limit}", BAD))
+        count = f"{found.failures} of {found.failure_limit}"
+        parts.append(Text(f"failed looks at this step: {count}", BAD))
     if found.message or found.cause:
         parts += [Text(), Text(": ".join(filter(None, (found.cause, found.message))))]
     return Group(*parts)
@@ -55,12 +56,9 @@ def block(found: RolloutView, now: datetime) -> RenderableType:
 
 def line(found: RolloutView) -> str:
     """The same in one line, which changes when something happens."""
-    if not found.phase:
-        return f"no rollout, strategy {found.strategy}"
-    words = [found.phase]
+    words = [found.phase] if found.phase else [f"no rollout, strategy {found.strategy}"]
     if found.candidate is not None:
-        of = f"/{len(found.steps)}" if found.steps else ""
-        words += [f"step={found.step + 1}{of}", f"weight={_weight(found)}"]
+        words += [f"step={found.step + 1}/{len(found.steps)}", f"weight={_weight(found)}"]
         words.append(f"candidate={found.candidate.revision}")
     if found.stable is not None:
         words.append(f"stable={found.stable.revision}")
@@ -73,6 +71,7 @@ def line(found: RolloutView) -> str:
         words.append(f"cause={found.cause}")
     if found.message:
         words.append(f"- {found.message}")
+    words += [f"- {said}" for said in _waits(found)]
     return " ".join(words)
 
 
@@ -80,9 +79,11 @@ def revisions(entries: Sequence[Entry]) -> RenderableType:
     """The table of `history`."""
     if not entries:
         return Text("no revisions are kept")
-    table = _table("revision", "created", "role", "model", "image")
+    table = _table("revision", "created", "role", "model", "image", "changed")
     for entry in entries:
-        table.add_row(entry.revision, entry.created, entry.role, entry.model, entry.image)
+        table.add_row(
+            entry.revision, entry.created, entry.role, entry.model, entry.image, entry.changed
+        )
     return table
 
 
@@ -112,13 +113,26 @@ def _head(found: RolloutView, now: datetime) -> Text:
     return text
 
 
-def _sides(found: RolloutView) -> Iterator[RenderableType]:
+def _waits(found: RolloutView) -> Iterator[str]:
+    """Why the latest change is not under way, if it is not."""
+    if not found.heard:
+        yield "the operator has not looked at the latest change yet"
+    if found.held:
+        yield f"the latest change is held: {found.held}"
+    if found.trouble:
+        yield f"the latest change does not go on: {found.trouble}"
+
+
+def _sides(found: RolloutView, now: datetime) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2))
     for role, side in (("stable", found.stable), ("candidate", found.candidate)):
         if side is not None:
             table.add_row(
                 role, side.revision, f"slot {side.slot}", f"{side.weight:>3} %", _bar(side)
             )
+    if found.leaving is not None:
+        since = f"no traffic for {age(found.leaving_since, now)}"
+        table.add_row("leaving", found.leaving.revision, f"slot {found.leaving.slot}", "", since)
     yield table
     if found.confirmed != found.weight:
         yield Text(f"the route still gives the candidate {found.confirmed} %", OPEN)
@@ -133,13 +147,14 @@ def _bar(side: SideView) -> Text:
 
 def _steps(found: RolloutView) -> Text:
     text = Text("steps      ")
-    for number, weight in enumerate(found.steps):
+    for number, step in enumerate(found.steps):
         if number:
             text.append(" > ", FAINT)
+        held = f" for {step.pause}" if step.pause else ""
         if number == found.step:
-            text.append(f"[{weight} %]", "bold")
+            text.append(f"[{step.weight} %{held}]", "bold")
         else:
-            text.append(f"{weight} %", GOOD if number < found.step else FAINT)
+            text.append(f"{step.weight} %{held}", GOOD if number < found.step else FAINT)
     return text
 
 

@@ -64,7 +64,7 @@ async def watch(
     until_done: bool = False,
     clock: Clock = wall_clock,
 ) -> RolloutView:
-    """Show `changes` as they come; with `until_done` only as long as a rollout is under way.
+    """Show `changes` as they come; with `until_done` only until the latest one is done with.
 
     Returns what was shown last.
     """
@@ -75,8 +75,8 @@ async def watch(
 
 
 def well(found: RolloutView) -> bool:
-    """Whether the rollout that was watched ended well."""
-    return found.phase != RolloutPhase.FAILED
+    """Whether what the spec asks for serves, once all is at rest."""
+    return found.phase != RolloutPhase.FAILED and not found.trouble
 
 
 async def _follow(changes: AsyncIterator[Json], screen: Screen, until_done: bool) -> RolloutView:

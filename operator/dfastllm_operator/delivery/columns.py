@@ -20,7 +20,7 @@ def columns(policy: RolloutSpec, status: RolloutStatus) -> Json:
 
 
 def _each(measurements: Iterable[Json]) -> Iterable[str]:
-    """Each metric once, however many bounds it has: by the bound that did not hold, else the comparison."""
+    """Each metric once, by the bound that did not hold, else by the one that compares."""
     worst: dict[str, Json] = {}
     for entry in measurements:
         last = worst.get(entry["metric"])

@@ -67,7 +67,7 @@ def deliver(
     revisions = with_names(observed, policy, status, seen.wanted, recorded)
     known = seen.wanted in plan.numbers and revisions is recorded
     if status.stable is not None and not known and not seen.frozen:
-        decision = Decision(status, arrangement=arrange(look))
+        decision = Decision(status, arrangement=arrange(look), recording=seen.wanted)
     else:
         decision = machine.decide(policy, status, seen, now)
     arrangement = decision.arrangement or arrange(look)

@@ -85,8 +85,9 @@ def test_what_cannot_be_used_is_said_in_words(
 ) -> None:
     assert "neither --kubeconfig, $KUBECONFIG nor ~/.kube/config" in refused(Access())
     assert "there is no kubeconfig /nowhere" in refused(Access("/nowhere"))
-    (tmp_path / "broken").write_text("a: b\n")
-    assert "cannot log in" in refused(Access(str(tmp_path / "broken")))
+    for text in ("a: b\n", "a: [", "- a\n", "just words", ""):
+        (tmp_path / "broken").write_text(text)
+        assert "cannot log in" in refused(Access(str(tmp_path / "broken"))), text
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     assert "service account" in refused(Access(account=tmp_path / "empty"))

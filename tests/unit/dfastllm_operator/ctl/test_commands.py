@@ -230,6 +230,43 @@ def test_watch_goes_on_after_an_interruption(typed: Typed, broken: Stream | Stat
     assert [row.split()[1] for row in text.splitlines()] == ["Analyzing", "Stable"]
 
 
+def test_watch_gives_up_in_time(typed: Typed) -> None:
+    typed.api.on("GET", CHAT, service(under_way()))
+    typed.api.on("GET", SERVICES, Stream((), end="silent"))
+    status, text = typed("watch", "chat", "--until-done", "--timeout", "1s")
+    assert status == 1
+    assert text.endswith("Error: not done within 1s\n")
+
+
+def test_a_time_that_is_none_is_said_so(typed: Typed) -> None:
+    status, text = typed("watch", "chat", "--timeout", "soon")
+    assert status == 2
+    assert "soon is no time: write for example 90s, 30m or 1h30m" in text
+
+
+@pytest.mark.parametrize("name", ["dfs/chat", "dfastllmservice.dfastllm.io/chat"])
+def test_names_may_be_written_as_kubectl_prints_them(typed: Typed, name: str) -> None:
+    typed.api.on("GET", CHAT, service(under_way()))
+    assert typed("status", name)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["", "..", "Chat", "pod/chat", "chat/../x", "a b"])
+def test_what_can_be_no_name_is_not_asked_for(typed: Typed, name: str) -> None:
+    status, text = typed("status", name)
+    assert status == 1
+    assert f"Error: {name!r} is no name of a service" in text
+    assert not typed.api.requests("GET", CHAT)
+
+
+def test_flags_may_stand_before_the_command(typed: Typed) -> None:
+    typed.api.on("GET", CHAT.replace("team", "other"), service(under_way()))
+    result = CliRunner().invoke(
+        build_ctl(), ["-n", "other", "--kubeconfig", typed.kubeconfig, "status", "chat"]
+    )
+    assert result.exit_code == 0
+    assert "Analyzing" in result.output
+
+
 def test_watch_ends_with_the_service(typed: Typed) -> None:
     typed.api.on("GET", CHAT, service(under_way()))
     typed.api.on("GET", SERVICES, Stream((("DELETED", service(None)),), end="silent"))

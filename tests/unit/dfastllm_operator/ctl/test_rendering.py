@@ -7,10 +7,10 @@ from textwrap import dedent
 import pytest
 from rich.console import Console, RenderableType
 
-from dfastllm_operator.ctl.history import history
+from dfastllm_operator.ctl.history import changes, history
 from dfastllm_operator.ctl.rendering import age, block, line, revisions
 from dfastllm_operator.ctl.view import view
-from support.rollouts import BAD, GOOD, Json, failed, service, under_way
+from support.rollouts import BAD, GOOD, MEASURED, Json, failed, said, service, under_way
 
 NOW = datetime(2026, 11, 28, 20, 1, 35, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def lines(expected: str) -> str:
 
 
 def test_a_rollout_at_a_step() -> None:
-    rollout = under_way(step=1, weight=50, confirmed=10, tally={"failures": 1})
+    rollout = under_way(step=1, weight=50, confirmed=10, tally={"failures": 1, **MEASURED})
     assert shown(service({**rollout, "measurements": [GOOD, BAD]})) == lines(
         """
         team/chat  Analyzing for 95s, at this step for 4m35s
@@ -60,6 +60,38 @@ def test_a_rollout_that_failed() -> None:
     )
 
 
+def test_a_former_revision_on_its_way_out() -> None:
+    leaving = {"revision": "aaaa111111", "slot": "a", "since": "2026-11-28T20:01:30Z"}
+    stable = {"revision": "bbbb222222", "slot": "b"}
+    rollout = {"phase": "Finalizing", "stable": stable, "leaving": leaving}
+    assert shown(service(rollout)) == lines(
+        """
+        team/chat  Finalizing for ?
+        stable   bbbb222222  slot b  100 %  ##############################
+        leaving  aaaa111111  slot a         no traffic for 5s
+        """
+    )
+
+
+def test_a_change_that_is_held_says_why() -> None:
+    cr = said(service({"phase": "Stable"}), ("RolloutBlocked", "True", "NoRoom"))
+    assert "the latest change is held: NoRoom: because" in shown(cr)
+    assert line(view(cr)) == "Stable - the latest change is held: NoRoom: because"
+
+
+def test_a_change_that_the_operator_has_not_seen_is_said_so() -> None:
+    cr = service({"phase": "Stable"})
+    cr["metadata"]["generation"] = 2
+    assert "the operator has not looked at the latest change yet" in shown(cr)
+
+
+def test_steps_are_shown_with_their_pauses() -> None:
+    steps = [{"weight": 10, "pause": "10m"}, {"weight": 100, "pause": "forever"}]
+    cr = service(under_way())
+    cr["spec"]["rollout"] = {"strategy": "Canary", "steps": steps}
+    assert "steps      [10 % for 10m] > 100 % for forever" in shown(cr)
+
+
 def test_a_service_without_a_rollout() -> None:
     assert shown(service(None)) == "team/chat\nno rollout: strategy Canary"
 
@@ -71,7 +103,7 @@ def test_a_paused_service_says_that_nothing_happens() -> None:
 
 def test_the_same_sentence_is_said_once() -> None:
     away = {"outcome": "Error", "message": "http://prometheus: connection refused"}
-    rollout = under_way(measurements=[{**GOOD, **away}, {**BAD, **away}])
+    rollout = under_way(measurements=[{**GOOD, **away}, {**BAD, **away}], tally=MEASURED)
     assert shown(service(rollout)).count("connection refused") == 1
 
 
@@ -93,7 +125,7 @@ def test_an_unknown_phase_is_shown_as_it_is() -> None:
             "Analyzing step=2/3 weight=10->50 candidate=bbbb222222 stable=aaaa111111",
         ),
         (
-            under_way(measurements=[GOOD, BAD], tally={"failures": 1}),
+            under_way(measurements=[GOOD, BAD], tally={"failures": 1, **MEASURED}),
             "Analyzing step=1/3 weight=10 candidate=bbbb222222 stable=aaaa111111 "
             "errorRate=0%:Pass tokensPerForward=1.00|3.85:Fail failures=1",
         ),
@@ -113,7 +145,7 @@ def record(revision: str, created: str, uid: str = "uid-chat", **data: object) -
         "metadata": {"creationTimestamp": created, "ownerReferences": [{"uid": uid}]},
         "data": {
             "hash": revision,
-            "inputs": {"model": {"uri": f"hf://{revision}"}},
+            "inputs": {"model": {"uri": f"hf://{revision[:4]}"}},
             "resolved": {"image": "server:1"},
             **data,
         },
@@ -130,12 +162,22 @@ def test_revisions_are_listed_the_newest_first_with_their_part() -> None:
     ]
     assert text(revisions(history(cr, records, view(cr)))) == lines(
         """
-        revision    created               role    model            image
-        bbbb222222  2026-11-28T19:00:00Z  failed  hf://bbbb222222  server:1
-        aaaa111111  2026-11-27T10:00:00Z  stable  hf://aaaa111111  server:1
-        0000000000  2026-11-26T10:00:00Z          hf://0000000000  server:1
+        revision    created               role    model      image     changed
+        bbbb222222  2026-11-28T19:00:00Z  failed  hf://bbbb  server:1  model.uri hf://aaaa > hf://bbbb
+        aaaa111111  2026-11-27T10:00:00Z  stable  hf://aaaa  server:1  model.uri hf://0000 > hf://aaaa
+        0000000000  2026-11-26T10:00:00Z          hf://0000  server:1
         """
     )
+
+
+def test_what_changed_is_told_field_by_field() -> None:
+    before = {"model": {"uri": "builtin://tiny"}, "decoding": {"steps": 8}, "env": [{"name": "A"}]}
+    after = {"model": {"uri": "builtin://tiny"}, "decoding": {"threshold": 0.8}, "env": []}
+    assert changes(before, after) == [
+        "decoding.steps 8 > none",
+        "decoding.threshold none > 0.8",
+        'env [{"name": "A"}] > []',
+    ]
 
 
 def test_without_a_rollout_the_serving_revision_is_marked() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from dfastllm_operator.ctl import watching
 from dfastllm_operator.ctl.view import RolloutView
 from dfastllm_operator.ctl.watching import watch, well
-from support.rollouts import Json, failed, service, under_way
+from support.rollouts import Json, failed, said, service, under_way
 
 NOW = datetime(2026, 11, 28, 20, 1, 35, tzinfo=UTC)
 STORY = [
@@ -58,6 +58,19 @@ def test_it_can_end_with_the_rollout(ending: Json, good: bool) -> None:
     last, _ = watched(service(under_way()), service(ending), service(under_way()), until_done=True)
     assert last.phase == ending["phase"]
     assert well(last) is good
+
+
+def test_what_is_held_is_waited_for() -> None:
+    held = said(service({"phase": "Stable"}), ("RolloutBlocked", "True", "SlotBusy"))
+    last, out = watched(held, service(under_way()), service({"phase": "Stable"}), until_done=True)
+    assert len(out.splitlines()) == 3
+    assert well(last)
+
+
+def test_a_change_that_cannot_be_carried_out_has_not_ended_well() -> None:
+    wrong = said(service({"phase": "Stable"}), ("Progressing", "False", "Blocked"))
+    last, _ = watched(wrong, until_done=True)
+    assert not well(last)
 
 
 def test_on_a_terminal_the_block_is_drawn_over_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,11 @@ def test_a_revision_is_recorded_before_anything_is_decided_on_it() -> None:
         if c.kind.kind == "ControllerRevision"
     }
     assert records == {H_OLD: 1, H_NEW: 2}
+    at = Situation(found, first.plan, rollout(found, first.plan), canary=first.decision)
+    progressing = condition(compose(at, "2026-01-01T00:00:00Z"), "Progressing")
+    assert progressing["status"] == "True", (
+        "whoever waits for the change must not be told it is done"
+    )
     assert [c.name for c in children if c.kind == INFERENCE_SERVICE] == ["demo-a"]
     after = world({**NEW, **CANARY}, STABLE, recorded(NEW), *slot("a", H_OLD), route({"a": 100}))
     then = delivered(after).decision
