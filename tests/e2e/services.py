@@ -96,7 +96,9 @@ class Services:
 
     def endpoint(self, name: str) -> Endpoint:
         """Where it is for clients outside of the cluster, once the gateway leads there."""
-        return self.answering(Endpoint(self.get(name)["status"]["url"], self._gateway_address), name)
+        return self.answering(
+            Endpoint(self.get(name)["status"]["url"], self._gateway_address), name
+        )
 
     def answering(self, endpoint: Endpoint, name: str) -> Endpoint:
         """`endpoint`, once it leads to the service of that name."""
