@@ -123,22 +123,30 @@ class Measuring:
         found = measurement(report, status.confirmed_at, now.timestamp())
         return impatient(found, policy, status.confirmed_at, now)
 
-    async def running(self, observed: Observed, status: RolloutStatus, now: datetime) -> int | None:
+    async def running(
+        self, observed: Observed, policy: RolloutSpec, status: RolloutStatus, now: datetime
+    ) -> int | None:
         """Requests on the slot that leaves; None when a pod of it could not be asked.
 
-        Asked once in `DRAIN_POLL_S`, however often somebody wants to know.
+        What was there while gateways may still have sent it some says nothing. Asked once in
+        `DRAIN_POLL_S`, however often somebody wants to know.
         """
-        key = observed.service.key
-        if status.leaving is None or status.leaving.drained:
+        key, leaving = observed.service.key, status.leaving
+        if leaving is None or leaving.drained:
             self._drains.pop(key, None)
             return 0
+        alone_from = leaving.since + timedelta(seconds=policy.gateway_lag_s)
+        if now < alone_from:
+            return None
         last = self._drains.get(key)
         if last is None or now >= last[0] + timedelta(seconds=DRAIN_POLL_S):
-            last = now, await self._count(observed, status.leaving.slot, now)
+            last = now, await self._count(observed, leaving.slot, alone_from, now)
             self._drains[key] = last
         return last[1]
 
-    async def _count(self, observed: Observed, slot: str, now: datetime) -> int | None:
+    async def _count(
+        self, observed: Observed, slot: str, alone_from: datetime, now: datetime
+    ) -> int | None:
         pods = pods_of(observed, slot)
         if not pods:
             return 0
@@ -148,7 +156,8 @@ class Measuring:
         except SourceFailed:
             return None
         look = sample.looks[Side.CANDIDATE]
-        if look.unusable:
+        early = alone_from.timestamp()
+        if look.unusable or any((r.at or early) < early for r in look.readings.values()):
             return None
         return round(sum(reading.running for reading in look.readings.values()))
 

@@ -129,7 +129,7 @@ class Reconciler:
         measurement = await self._measuring.look(observed, policy, status, now)
         if measurement is not None:
             self._census.measured(observed.service.key, measurement)
-        running = await self._measuring.running(observed, status, now)
+        running = await self._measuring.running(observed, policy, status, now)
         return deliver(
             observed, plan, policy, status, now, measurement=measurement, running=running
         )

@@ -9,7 +9,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -90,7 +90,8 @@ class Prometheus:
         if not at - newest <= self.stale_s:
             age = f"{at - newest:.0f} s ago" if math.isfinite(newest) else "at no time that is told"
             raise Unusable(Flaw.STALE, f"Prometheus scraped it last {age}")
-        return read(Point(labels[NAME], labels, value) for labels, value in entries)
+        found = read(Point(labels[NAME], labels, value) for labels, value in entries)
+        return replace(found, at=newest)
 
     async def _ask(self, session: aiohttp.ClientSession, query: str, at: float) -> list[Entry]:
         form = {"query": query, "time": f"{at:.3f}", "timeout": f"{self.timeout_s:g}s"}

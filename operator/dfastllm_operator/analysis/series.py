@@ -93,11 +93,15 @@ Counts = Mapping[Series, float]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One process at one moment; `started` tells it from the one before in the same pod."""
+    """One process at one moment; `started` tells it from the one before in the same pod.
+
+    `at` is that moment where it is not the one of asking: what a Prometheus has is older.
+    """
 
     counts: Counts
     running: float = 0.0
     started: float | None = None
+    at: float | None = None
 
 
 def read(points: Iterable[Point]) -> Reading:

@@ -8,8 +8,12 @@ from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Strategy
 from dfastllm_operator.canary.room import ALL, fits, size_for
 from dfastllm_operator.canary.ruling import Ruling, counted, rule
+from dfastllm_operator.core import Json
 from dfastllm_operator.gates.measurement import Outcome
 from dfastllm_operator.gates.plan import OnInconclusive
+
+LOOKS_BETWEEN_WRITES = 10
+"""While a rollout is held: people see how it does, and nobody has to write at each interval."""
 
 # Nothing is on its way.
 
@@ -169,7 +173,21 @@ def _ruling(look: Look) -> Ruling:
 
 
 def measured(look: Look) -> bool:
-    return look.fresh is not None
+    """A rollout that is held is written when the metrics say something else, and now and then."""
+    found, status = look.fresh, look.status
+    if found is None:
+        return False
+    if status.phase is not RolloutPhase.PAUSED or found.outcome is Outcome.FAIL:
+        return True
+    if _outcomes(found.entries) != _outcomes(status.measurements):
+        return True
+    seldom_s = LOOKS_BETWEEN_WRITES * look.spec.analysis.interval_s
+    written = status.tally.measured_at or status.since
+    return found.entries != status.measurements and look.past(written, seldom_s)
+
+
+def _outcomes(measurements: tuple[Json, ...]) -> list[tuple[str, str]]:
+    return [(str(m.get("metric")), str(m.get("outcome"))) for m in measurements]
 
 
 def metrics_failed(look: Look) -> bool:

@@ -13,10 +13,11 @@ from dfastllm_operator.core import Json
 def restarts_since(
     pods: Iterable[Json], since: datetime | None, before: Mapping[str, int]
 ) -> dict[str, int]:
-    """Restarts by pod: beyond those counted `before`, or all of a pod that is younger.
+    """Restarts by pod: beyond those counted `before`, or all of a pod that is younger than `since`.
 
-    One that is known to have happened after `since` counts, whatever was counted before: what was
-    counted is lost when the operator starts anew. `since` None: all there ever were.
+    What was counted is lost when the operator starts anew. So a container that is known to have
+    ended after `since` counts as restarted, once: of an older pod that is all that its status tells
+    then. `since` None: all there ever were.
     """
     found = {}
     for pod in pods:
@@ -24,8 +25,13 @@ def restarts_since(
         statuses = (pod.get("status") or {}).get("containerStatuses") or []
         total = sum(int(status.get("restartCount") or 0) for status in statuses)
         ended = sum(since is not None and _ended_after(status, since) for status in statuses)
-        found[name] = max(total - before.get(name, 0), ended)
+        known = 0 if since is not None and _created_after(pod, since) else before.get(name, 0)
+        found[name] = max(total - known, ended)
     return found
+
+
+def _created_after(pod: Json, since: datetime) -> bool:
+    return _parsed(str(pod["metadata"].get("creationTimestamp"))) > since
 
 
 def _ended_after(status: Mapping[str, Any], since: datetime) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from dfastllm_operator.analysis import Sample, Side, SourceFailed
 from dfastllm_operator.analysis.source import Targets
+from dfastllm_operator.analysis.window import Look
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import RolloutSpec, Strategy
 from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
@@ -122,16 +123,47 @@ def test_another_step_is_another_window() -> None:
     assert later.outcome is not Outcome.PASS, "what came before the window does not count"
 
 
+LEAVING = replace(STATUS, candidate=None, leaving=Leaving("new", "b", NOW, 1))
+
+
 def test_requests_on_a_slot_that_leaves_are_counted_or_unknown() -> None:
     out = Lookout()
-    leaving = replace(STATUS, candidate=None, leaving=Leaving("new", "b", NOW, 1))
     out.source.candidate.running(3)
 
     def running(seconds: float) -> int | None:
-        return asyncio.run(out.measuring.running(LOOK, leaving, at(seconds)))
+        return asyncio.run(out.measuring.running(LOOK, POLICY, LEAVING, at(seconds)))
 
-    assert running(0) == 3
+    assert running(4) is None, "gateways may still send it some"
+    assert not out.source.asked
+    assert running(5) == 3
     assert [pod.name for pod in out.source.asked[-1][Side.CANDIDATE]] == ["demo-b-predictor-0"]
     out.source.down = "gone"
-    assert running(1) == 3, "not asked again so soon"
-    assert running(2) is None
+    assert running(6) == 3, "not asked again so soon"
+    assert running(7) is None
+
+
+def test_what_was_scraped_before_the_slot_was_left_alone_says_nothing_of_its_drain() -> None:
+    class Kept(Counted):
+        """Has what was scraped at that moment."""
+
+        scraped_at = NOW
+
+        async def sample(self, targets: Targets, at: float) -> Sample:
+            found = await super().sample(targets, at)
+            then = self.scraped_at.timestamp()
+            looks = {
+                side: Look({pod: replace(r, at=then) for pod, r in look.readings.items()})
+                for side, look in found.looks.items()
+            }
+            return Sample(at, looks)
+
+    source = Kept()
+    measuring = Measuring(lambda *_: source)
+
+    def running(seconds: float) -> int | None:
+        return asyncio.run(measuring.running(LOOK, POLICY, LEAVING, at(seconds)))
+
+    source.scraped_at = at(4)
+    assert running(20) is None
+    source.scraped_at = at(6)
+    assert running(30) == 0

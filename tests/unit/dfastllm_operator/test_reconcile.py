@@ -155,6 +155,22 @@ def test_a_paused_service_stays_as_it_is_and_goes_on_afterwards() -> None:
     assert cluster.weights == {"b": 100}
 
 
+def test_a_rollout_that_waits_for_somebody_writes_now_and_then_at_most() -> None:
+    cluster, source = begun(rollout={**CANARY, "steps": [{"weight": 10, "pause": "forever"}]})
+    cluster.edit(decoding={"threshold": 0.8})
+    list(cluster.until("Paused"))
+    cluster.writes.clear()
+    shown = cluster.rollout["measurements"]
+    for _ in range(60):
+        cluster.tick()
+    assert set(cluster.writes) == {"status Paused"}
+    assert len(cluster.writes) == 3, "once in ten intervals of two seconds"
+    assert cluster.rollout["measurements"] != shown, "people see how it does"
+    source.forwards["b"] = 40
+    list(cluster.until("Failed"))
+    assert cluster.rollout["cause"] == "MetricsFailed", "hard failures still roll back"
+
+
 def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:
     cluster, _ = begun(rollout={**CANARY, "progressDeadline": "20s"})
     cluster.broken = "demo-b"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,8 +91,9 @@ def test_both_sides_are_asked_for_at_once_and_for_an_exact_moment() -> None:
     api.exports("cand.1", candidate, at=AT - 15)
     found = asked(api, matchers={"job": "pods"}, headers={"Authorization": "Bearer x"})
     assert found.at == AT
-    assert found.looks[Side.STABLE].readings == {"stable-0": stable.reading()}
-    assert found.looks[Side.CANDIDATE].readings == {"cand.1": candidate.reading()}
+    assert found.looks[Side.STABLE].readings == {"stable-0": replace(stable.reading(), at=AT)}
+    scraped = replace(candidate.reading(), at=AT - 15)
+    assert found.looks[Side.CANDIDATE].readings == {"cand.1": scraped}
     assert [form["time"] for form in api.asked] == ["1700000000.000"] * 2
     chosen = r'job="pods",namespace="ns",pod=~"cand\\.1|stable-0"'
     assert all(chosen in form["query"] for form in api.asked)

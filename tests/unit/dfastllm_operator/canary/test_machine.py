@@ -387,6 +387,19 @@ def test_a_pause_without_end_ends_by_an_edit_of_the_step() -> None:
     at_rest(world, "B")
 
 
+def test_what_a_held_rollout_measures_is_written_when_it_says_something_else() -> None:
+    world = changing()
+    world.spec = replace(CANARY, steps=(Step(10, pause_s=FOREVER), Step(100)))
+    before = world.run(300).stored
+    assert world.run(300).stored == before
+    world.behaviors["B"] = Behavior(says=Outcome.INCONCLUSIVE)
+    after = world.run(10).stored
+    assert after["measurements"] != before["measurements"]
+    assert world.run(300).stored == after
+    world.behaviors["B"] = Behavior(says=Outcome.FAIL)
+    world.run_until(P.FAILED)
+
+
 def test_a_weight_lost_in_a_pause_is_wanted_again() -> None:
     world = changing()
     world.spec = replace(CANARY, steps=(Step(10, pause_s=FOREVER), Step(100)))

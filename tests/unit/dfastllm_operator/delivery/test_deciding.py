@@ -183,3 +183,6 @@ def test_restarts_are_those_since_the_weight_was_confirmed() -> None:
     assert restarts_since([restarted(3, before)], NOW, {name: 3}) == {name: 0}
     assert restarts_since([restarted(5, after)], NOW, {name: 3}) == {name: 2}
     assert restarts_since([restarted(5, after)], NOW, {name: 5}) == {name: 1}, "counted anew"
+    younger = restarted(5, after)
+    younger["metadata"]["creationTimestamp"] = (NOW + timedelta(seconds=1)).isoformat()
+    assert restarts_since([younger], NOW, {name: 5}) == {name: 5}, "all its own"
