@@ -53,6 +53,12 @@ class History:
             found = [past[-1] for (plural, _), past in self._all.items() if plural == kind.plural]
         return [last.body for last in found if not last.deleted]
 
+    def named(self, kind: Kind, prefix: str) -> list[str]:
+        """Names of all objects of the kind that ever were, as far as they begin so."""
+        with self._lock:
+            every = [name for plural, name in self._all if plural == kind.plural]
+        return [name for name in every if name.startswith(prefix)]
+
     def note(self, kind: Kind, event: Json) -> None:
         body = event["object"]
         with self._lock:

@@ -50,8 +50,15 @@ class Scene:
 
     # What is asked.
 
-    def begin(self, *, replicas: int = 1, analysis: Json | None = None, **rollout: Any) -> str:
-        """The first revision, serving."""
+    def begin(
+        self,
+        *,
+        replicas: int = 1,
+        analysis: Json | None = None,
+        spec: Json | None = None,
+        **rollout: Any,
+    ) -> str:
+        """The first revision, serving; `spec` is what else the service is asked."""
         source = {"source": "prometheus", "serverAddress": self.prometheus}
         asked = {
             "strategy": "Canary",
@@ -60,7 +67,8 @@ class Scene:
             **rollout,
             "analysis": {**source, **QUICK, **(analysis or {})},
         }
-        self.services.create(self.name, replicas={"min": replicas}, rollout=asked)
+        asks = {"replicas": {"min": replicas}, **(spec or {}), "rollout": asked}
+        self.services.create(self.name, **asks)
         self.services.ready(self.name, WITHIN_S)
         self.reach(P.STABLE)
         return self.stable

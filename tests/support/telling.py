@@ -1,6 +1,6 @@
 """Stories of rollouts told side by side, on one stage with one operator and one Prometheus."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import pytest
 
 from canary_stories.book import Story
 from cluster.rig import Rig
+from dfastllm_operator.kinds import Kind
 from support.exporter import exporting
-from support.history import remembering
+from support.history import History, remembering
 from support.kubeapi import Json
 from support.operators import Stage, staged
 from support.prometheus import scraping
@@ -24,16 +25,20 @@ class Telling:
     """The ends by name: the end state of the service, None if it was deleted."""
 
     stage: Stage
+    history: History
     ends: Mapping[str, Future[Json | None]]
 
 
 @contextmanager
-def telling(rig: Rig, stories: Mapping[str, Story]) -> Iterator[Telling]:
-    """All of them, as many at once as the machine bears; those not begun at the end are not."""
+def telling(rig: Rig, stories: Mapping[str, Story], also: Sequence[Kind] = ()) -> Iterator[Telling]:
+    """All of them, as many at once as the machine bears; those not begun at the end are not.
+
+    What happens to the kinds in `also` is recorded, too.
+    """
     with (
         staged(rig) as stage,
         exporting() as exporter,
-        remembering(rig, stage.namespace, RECORDED) as history,
+        remembering(rig, stage.namespace, (*RECORDED, *also)) as history,
         scraping(exporter, history, stage.namespace, rig.port()) as prometheus,
     ):
 
@@ -49,7 +54,7 @@ def telling(rig: Rig, stories: Mapping[str, Story]) -> Iterator[Telling]:
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="story")
         try:
             ends = {name: pool.submit(told, name, story) for name, story in stories.items()}
-            yield Telling(stage, ends)
+            yield Telling(stage, history, ends)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -16,19 +16,15 @@ from dfastllm_operator.kinds import (
     POD_MONITOR,
     SCALED_OBJECT,
     SERVICE,
-    Kind,
 )
 from support.installed import CRD
-from support.kubeapi import Json
 from support.operators import GATEWAY, Stage, staged
+from support.pod_meter import POD_METRICS, pod_metrics, usage
 from support.process import until
 from support.services import Services, condition
 
 ELASTIC = {"min": 1, "max": 3}
 KEDA = {"type": "keda", "keda": {"serverAddress": "http://prometheus:9090"}}
-POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "PodMetrics", "pods")
-LATE = "2100-01-01T00:00:00Z"
-"""The autoscaler wants measurements from when the pod was ready for a while."""
 READY = {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ready"}
 
 
@@ -149,7 +145,7 @@ def test_a_scaler_waits_for_the_metrics_api_that_its_metric_needs(
     assert "custom.metrics.k8s.io" in found["message"]
     services.wait("Ready", "True", "", "busy")
 
-    services.api.apply(CRD, "", _pod_metrics())
+    services.api.apply(CRD, "", pod_metrics())
     until(lambda: services.api.serves(POD_METRICS), "metrics served")
     _measure(services, "busy")
     services.wait("ScalerReady", "True", "Scaling", "busy")
@@ -159,41 +155,6 @@ def test_a_scaler_waits_for_the_metrics_api_that_its_metric_needs(
     services.wait("ScalerReady", "False", "MetricsAPIMissing", "queued")
 
 
-def _pod_metrics() -> Json:
-    """metrics-server's API as the autoscaler reads it, with objects that a test writes itself."""
-    group, plural = POD_METRICS.group, POD_METRICS.plural
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "metadata": {
-            "name": f"{plural}.{group}",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
-        },
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": POD_METRICS.kind, "plural": plural, "singular": "pod"},
-            "versions": [
-                {
-                    "name": POD_METRICS.version,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": schema},
-                }
-            ],
-        },
-    }
-
-
 def _measure(services: Services, name: str) -> None:
     for pod in services.pods(name):
-        usage = [
-            {"name": container["name"], "usage": {"cpu": "100m", "memory": "1Gi"}}
-            for container in pod["spec"]["containers"]
-        ]
-        body = {
-            "metadata": {key: pod["metadata"][key] for key in ("name", "labels")},
-            "timestamp": LATE,
-            "window": "1s",
-            "containers": usage,
-        }
-        services.api.create(POD_METRICS, services.namespace, body)
+        services.api.create(POD_METRICS, services.namespace, usage(pod, 100))
