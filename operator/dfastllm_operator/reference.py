@@ -5,15 +5,17 @@ code that does what they describe, so they cannot say anything else.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
 from dfastllm_operator.app import Exit
 from dfastllm_operator.conditions import REASONS_OF, ConditionType, Phase
+from dfastllm_operator.markdown import table
 from dfastllm_operator.metrics import PREFIX as METRICS_PREFIX
 from dfastllm_operator.metrics import Metrics
+from dfastllm_operator.reference_rollouts import page as rollouts
 from dfastllm_operator.settings import PREFIX, Settings
 
 FOLDER = "docs/reference"
@@ -65,6 +67,7 @@ def pages() -> dict[str, str]:
     """Contents by path below the checkout."""
     return {
         f"{FOLDER}/conditions.md": "\n".join([CONDITIONS, *_conditions()]),
+        f"{FOLDER}/rollouts.md": HEADER + rollouts(),
         f"{FOLDER}/operator-settings.md": "\n".join([SETTINGS, *_settings()]),
     }
 
@@ -76,16 +79,16 @@ def _conditions() -> Iterator[str]:
         ConditionType.ROLLOUT_BLOCKED: "False",
     }
     yield "## Conditions\n"
-    yield from _table(
+    yield from table(
         ("condition", "when all is well", "meaning"),
         ((f"`{kind}`", well.get(kind, "True"), kind.description) for kind in ConditionType),
     )
     yield "## Phases\n"
-    yield from _table(("phase", "meaning"), ((f"`{phase}`", phase.description) for phase in Phase))
+    yield from table(("phase", "meaning"), ((f"`{phase}`", phase.description) for phase in Phase))
     for kind in ConditionType:
         yield f"## Reasons of `{kind}`\n"
         reasons = REASONS_OF[kind]
-        yield from _table(
+        yield from table(
             ("reason", "meaning"), ((f"`{reason}`", reason.description) for reason in reasons)
         )
     yield PASSED_ON
@@ -93,18 +96,18 @@ def _conditions() -> Iterator[str]:
 
 def _settings() -> Iterator[str]:
     yield "## Settings\n"
-    yield from _table(
+    yield from table(
         ("flag", "variable", "default", "meaning"),
         (_setting(leaf, info) for leaf, info in Settings.model_fields.items()),
     )
     yield "## Exit statuses\n"
-    yield from _table(("status", "meaning"), ((f"{status:d}", EXITS[status]) for status in Exit))
+    yield from table(("status", "meaning"), ((f"{status:d}", EXITS[status]) for status in Exit))
     yield "## Metrics\n"
     yield (
-        "`GET /metrics` on the health port. The metrics of the Python process are there too. No "
-        "label\nholds the name of a service.\n"
+        "`GET /metrics` on the health port. The metrics of the Python process are there too. "
+        "Those with\nlabels `namespace` and `service` have a series for each service.\n"
     )
-    yield from _table(("metric", "type", "labels", "meaning"), _metrics())
+    yield from table(("metric", "type", "labels", "meaning"), _metrics())
 
 
 def _setting(leaf: str, info: FieldInfo) -> tuple[str, ...]:
@@ -134,14 +137,6 @@ def _metrics() -> Iterator[tuple[str, ...]]:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             said = ", ".join(f"`{label}`" for label in labels[name])
             yield f"`{name}`", family.type, said, family.documentation
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-    yield ""
 
 
 def main() -> None:

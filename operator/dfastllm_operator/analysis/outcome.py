@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dfastllm_operator.conditions import Described
 from dfastllm_operator.gates.measurement import Outcome
 from dfastllm_operator.gates.metric import Unit
 
@@ -11,6 +12,22 @@ ORDER = (Outcome.PASS, Outcome.WAITING, Outcome.INCONCLUSIVE, Outcome.ERROR, Out
 
 PROGRESS = "progress"
 """Name of what is checked beside the metrics: that requests come to an end."""
+
+
+class Finding(Described):
+    """Why a check came out as it did; one that passed has none. Or a `series.Flaw`."""
+
+    OUT_OF_BOUNDS = "OutOfBounds", "The value is beyond the bound."
+    RESTARTED = "Restarted", "Containers of the candidate were restarted since it has this weight."
+    HANGS = (
+        "Hangs",
+        "The candidate has requests running and has finished none for as long as one may take.",
+    )
+    WARM_UP = "WarmUp", "`warmup` is not over."
+    FEW_SAMPLES = "FewSamples", "Fewer than `minSamples` requests, but they keep coming."
+    NO_TRAFFIC = "NoTraffic", "Fewer than `minSamples` requests, and none came since the last look."
+    SILENT_PODS = "SilentPods", "Some pods tell nothing, so that too little is known to pass."
+    SOURCE_FAILED = "SourceFailed", "Prometheus, or every pod, did not answer."
 
 
 @dataclass(frozen=True, slots=True)

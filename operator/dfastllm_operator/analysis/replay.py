@@ -4,6 +4,7 @@ from dfastllm_operator.analysis.source import Source, Targets
 from dfastllm_operator.analysis.window import Window
 
 MOST_LOOKS = 60
+JUST_NOW_S = 1.0
 
 
 async def replay(source: Source, targets: Targets, window: Window, now: float) -> Window:
@@ -15,6 +16,8 @@ async def replay(source: Source, targets: Targets, window: Window, now: float) -
     if not source.remembers or now <= window.opens_at:
         return window
     since = window.opens_at if window.at is None else window.at
+    if now - since < JUST_NOW_S:  # two looks at one moment would find that nothing came between
+        return window.after(await source.sample(targets, now))
     step = max(60.0, (now - since) / MOST_LOOKS)
     at = since
     while at < now:

@@ -7,8 +7,9 @@ known by its name and one label; the other labels are summed over.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple, Self
+
+from dfastllm_operator.conditions import Described
 
 REQUESTS = "dfastllm_requests_total"
 ANSWERS = "dfastllm_requests_finished_total"
@@ -46,14 +47,14 @@ INFERENCE = frozenset({"chat", "completions", "predict", "infer"})
 """Routes that ask for answers; probes and scrapes would dilute an error rate."""
 
 
-class Flaw(StrEnum):
+class Flaw(Described):
     """Why there is no usable data."""
 
-    NO_DATA = "NoData"
-    NOT_A_NUMBER = "NotANumber"
-    STALE = "Stale"
-    MISSING_LABEL = "MissingLabel"
-    MALFORMED = "Malformed"
+    NO_DATA = "NoData", "A pod, or all of a side, told nothing, or not what a server always tells."
+    NOT_A_NUMBER = "NotANumber", "A value that is NaN."
+    STALE = "Stale", "What Prometheus has is too old: it does not scrape the pod any more."
+    MISSING_LABEL = "MissingLabel", "A series lacks the label by which it is read."
+    MALFORMED = "Malformed", "What a pod tells is no page of metrics."
 
 
 class Unusable(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dfastllm_operator.analysis.compare import Bound, bounds, certain, violated, words
 from dfastllm_operator.analysis.measure import Measured, Pair, measure
-from dfastllm_operator.analysis.outcome import PROGRESS, Check, Report
+from dfastllm_operator.analysis.outcome import PROGRESS, Check, Finding, Report
 from dfastllm_operator.analysis.series import Unusable
 from dfastllm_operator.analysis.window import Side, SideWindow, Window
 from dfastllm_operator.gates.measurement import Outcome
@@ -48,16 +48,16 @@ def _hang(plan: Plan, window: Window) -> Iterator[Check]:
             f"the candidate has {side.running:.0f} requests running and has finished none for "
             f"{stuck_s:.0f} s, longer than a request may take: it hangs"
         )
-        yield Check(PROGRESS, Outcome.FAIL, text, reason="Hangs")
+        yield Check(PROGRESS, Outcome.FAIL, text, reason=Finding.HANGS)
 
 
 def _check(bound: Bound, plan: Plan, window: Window, restarts: int, trouble: str) -> Check:
     if bound.metric is MetricName.RESTARTS:
         return _restarts(bound, restarts)
     if trouble:
-        return bound.check(Outcome.ERROR, trouble, reason="SourceFailed")
+        return bound.check(Outcome.ERROR, trouble, reason=Finding.SOURCE_FAILED)
     if window.at is None:
-        return bound.check(Outcome.WAITING, "the warm-up is not over", reason="WarmUp")
+        return bound.check(Outcome.WAITING, "the warm-up is not over", reason=Finding.WARM_UP)
     return _of_bound(bound, plan, window)
 
 
@@ -67,7 +67,7 @@ def _restarts(bound: Bound, restarts: int) -> Check:
     return bound.check(
         Outcome.FAIL if failed else Outcome.PASS,
         f"the candidate restarted {times}" if restarts else "no restarts",
-        reason="Restarted" if failed else "",
+        reason=Finding.RESTARTED if failed else "",
         pair=Pair(Measured(restarts, 0)),
     )
 
@@ -78,14 +78,16 @@ def _of_bound(bound: Bound, plan: Plan, window: Window) -> Check:
         pair = _pair(bound, window)
         enough = pair.samples >= max(plan.min_samples, 1)
         if violated(bound, pair) if enough else certain(bound, pair, plan.min_samples):
-            return bound.check(Outcome.FAIL, words(bound, pair), reason="OutOfBounds", pair=pair)
+            return bound.check(
+                Outcome.FAIL, words(bound, pair), reason=Finding.OUT_OF_BOUNDS, pair=pair
+            )
     except Unusable as problem:
         text = f"{bound.metric}: {problem.message}"
         return bound.check(Outcome.INCONCLUSIVE, text, reason=problem.flaw, pair=pair)
     if not enough:
         return _too_few(bound, pair, plan, window)
     if silent := _silent(bound, window):
-        return bound.check(Outcome.INCONCLUSIVE, silent, reason="SilentPods", pair=pair)
+        return bound.check(Outcome.INCONCLUSIVE, silent, reason=Finding.SILENT_PODS, pair=pair)
     return bound.check(Outcome.PASS, words(bound, pair), pair=pair)
 
 
@@ -121,8 +123,8 @@ def _too_few(bound: Bound, pair: Pair, plan: Plan, window: Window) -> Check:
         has = window.side(side)
         if has.finished_at != window.at and has.running <= 0:
             text += f"; none came to {side} since the last look"
-            return bound.check(Outcome.INCONCLUSIVE, text, reason="NoTraffic", pair=pair)
-    return bound.check(Outcome.WAITING, text, reason="FewSamples", pair=pair)
+            return bound.check(Outcome.INCONCLUSIVE, text, reason=Finding.NO_TRAFFIC, pair=pair)
+    return bound.check(Outcome.WAITING, text, reason=Finding.FEW_SAMPLES, pair=pair)
 
 
 def _silent(bound: Bound, window: Window) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from dfastllm_operator.canary.arrange import arrange
 from dfastllm_operator.canary.decision import Decision, News
+from dfastllm_operator.canary.events import Told, entering
 from dfastllm_operator.canary.hold import held
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Observation
@@ -36,11 +37,15 @@ def decide(
     return Decision(status, arrangement=arrange(look), blocked=held(look), again=_again(look))
 
 
+def reason(row: Transition) -> str:
+    """Of the Event of a transition that is told."""
+    return entering(row.target) if row.source is not row.target else Told.named(_camel(row.words))
+
+
 def _news(row: Transition, look: Look, moved: RolloutStatus) -> News | None:
     if row.silent:
         return _cut(look, moved)
-    reason = f"Rollout{moved.phase}" if row.source is not row.target else _camel(row.words)
-    return News(reason, _sentence(row, look, moved), row.warning)
+    return News(reason(row), _sentence(row, look, moved), row.warning)
 
 
 def _cut(look: Look, moved: RolloutStatus) -> News | None:
@@ -48,7 +53,7 @@ def _cut(look: Look, moved: RolloutStatus) -> News | None:
     if leaving is None or not leaving.cut or (before is not None and before.drained):
         return None
     return News(
-        "StreamsCut",
+        Told.STREAMS_CUT,
         f"{leaving.cut} requests were still running on revision {leaving.revision} after "
         f"drain.timeout of {look.spec.drain_timeout_s:g} s and are cut.",
         warning=True,

@@ -62,6 +62,21 @@ class Cause(Described):
     STRATEGY_CHANGED = "StrategyChanged", "The spec no longer asks for a canary."
 
 
+HOLDS = frozenset(
+    {
+        Cause.STEP_PAUSE,
+        Cause.USER_PAUSE,
+        Cause.INCONCLUSIVE,
+        Cause.SOURCE_FAILED,
+        Cause.NO_ROOM,
+        Cause.SCALER_UNHEALTHY,
+    }
+)
+"""Causes of a pause."""
+
+GOES_ON = frozenset({Cause.PROMOTED})
+"""Causes that lead to all traffic."""
+
 STICKY = frozenset(
     {
         Cause.ABORTED,
@@ -75,5 +90,5 @@ STICKY = frozenset(
 )
 """Causes after which the same revision is not tried again by itself."""
 
-CAUSES_OF_ROLLBACK = (*sorted(STICKY), Cause.REVERTED, Cause.STRATEGY_CHANGED)
-"""Causes with which a candidate is rolled back."""
+CAUSES_OF_ROLLBACK = tuple(cause for cause in Cause if cause not in HOLDS | GOES_ON)
+"""Causes with which a candidate is rolled back, whether or not it may be tried again."""

@@ -62,6 +62,8 @@ def line(found: RolloutView) -> str:
         words.append(f"candidate={found.candidate.revision}")
     if found.stable is not None:
         words.append(f"stable={found.stable.revision}")
+    if found.leaving is not None:
+        words.append(f"leaving={found.leaving.revision}")
     words += [_short(measured) for measured in found.measurements]
     if found.failures:
         words.append(f"failures={found.failures}")

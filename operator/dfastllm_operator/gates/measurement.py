@@ -2,24 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from dfastllm_operator.conditions import Described
 from dfastllm_operator.core import Json
 
 
-class Outcome(StrEnum):
+class Outcome(Described):
     """What a look, or one check of it, says."""
 
-    PASS = "Pass"
-    """Every gate was checked and held."""
-    FAIL = "Fail"
-    """At least one gate was checked and did not hold."""
-    INCONCLUSIVE = "Inconclusive"
-    """There was nothing to check a gate on: no data, NaN, stale, a missing label, no traffic."""
-    ERROR = "Error"
-    """The source could not be asked."""
-    WAITING = "Waiting"
-    """Too few requests yet, but their number grows; counts as nothing."""
+    PASS = "Pass", "Every gate was checked and held."
+    FAIL = "Fail", "At least one gate was checked and did not hold; counts for `failureLimit`."
+    INCONCLUSIVE = (
+        "Inconclusive",
+        "There was nothing to check a gate on: no data, NaN, stale, a missing label, no traffic; "
+        "counts for `inconclusiveLimit`.",
+    )
+    ERROR = "Error", "The source could not be asked; counts for `errorLimit`."
+    WAITING = "Waiting", "Too few requests yet, but their number grows; counts as nothing."
 
 
 @dataclass(frozen=True, slots=True)
