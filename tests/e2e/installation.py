@@ -3,6 +3,7 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -76,6 +77,12 @@ class Installation:
             "rollout", "status", DEPLOYMENT, "-n", NAMESPACE,
             f"--timeout={ROLLOUT_S:.0f}s", timeout_s=ROLLOUT_S + 10,
         )  # fmt: skip
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Those that are not on their way out."""
+        label = f"--selector=app.kubernetes.io/name={OPERATOR}"
+        found = self._kubectl.get("pods", "-n", NAMESPACE, label)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def log(self) -> str:
         return self._kubectl("logs", DEPLOYMENT, "-n", NAMESPACE, "--tail=40")

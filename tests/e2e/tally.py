@@ -31,6 +31,10 @@ class Asked:
     wrong: bool = False  # an answer in full, but not the right one
     rule: str = ""  # of decoding, as the answer says in the end
 
+    @property
+    def is_lost(self) -> bool:
+        return self.outcome is not Outcome.FINISHED
+
 
 class Tally:
     """Of all requests so far; many threads may add."""
@@ -89,7 +93,7 @@ class Tally:
     @property
     def errors(self) -> list[str]:
         """The first ones, with the seconds since the start."""
-        bad = (one for one in self.asked if one.outcome is not Outcome.FINISHED)
+        bad = (one for one in self.asked if one.is_lost)
         first = sorted(bad, key=lambda one: one.ended_s)[:SHOWN]
         return [f"{one.ended_s - self._began_s:.1f} s {one.outcome}: {one.detail}" for one in first]
 

@@ -2,10 +2,11 @@
 
 import random
 import signal
+from collections.abc import Callable
 
 import pytest
 
-from e2e.clients import Endpoint, Question, ask, asking, draw
+from e2e.clients import Endpoint, Question, ask, asking, draw, draw_alike
 from e2e.tally import Asked, Outcome, Tally
 from support.process import running, until
 
@@ -52,7 +53,16 @@ def test_an_error_of_the_server_is_told_with_its_status() -> None:
     assert "404" in asked.detail
 
 
-def test_questions_are_drawn_by_the_seed() -> None:
+def test_an_answer_tells_by_which_rule_it_was_decoded() -> None:
+    with running(*TOLD, "--strategy", "factor", command=SERVE) as server:
+        with asking(at(server.url), "tiny", seed=3, count=1, draw=draw_alike) as readers:
+            readers.wait_for(4)
+        assert len(readers.tally.by_rule("factor")) == readers.tally.finished
+        assert not readers.tally.by_rule("threshold")
+
+
+@pytest.mark.parametrize("draw", [draw, draw_alike])
+def test_questions_are_drawn_by_the_seed(draw: Callable[[random.Random], Question]) -> None:
     first, again, other = ([draw(rng) for _ in range(8)] for rng in map(random.Random, (1, 1, 2)))
     assert first == again != other
     assert {bool(question.right) for question in first} == {True, False}

@@ -1,31 +1,20 @@
-"""A checkpoint in the published layout on a volume: its token ids are those of the published loop.
-
-The vectors have neither tokenizer nor chat template; both are added, as a user's checkpoint has
-them.
-"""
+"""Checkpoints in the published layout on a volume: token ids are those of the published loops."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from e2e import volumes
 from e2e.clients import Endpoint
 from e2e.report import Story
 from e2e.services import ON_CPU, ONE_THREAD, Services
 from e2e.site import Site
-from support.vocabularies import CHATML, byte_level, write
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-VECTORS = Path(__file__).parents[1] / "vectors"
 FAMILIES = ("llada", "dream")
 REMASKING = {"topk_margin": "topk_margin", "entropy": "entropy"}
-SIZES = {
-    "llada": {"parameters": "208K", "layers": 3, "kvHeads": 4, "headDim": 16, "vocabSize": 512},
-    "dream": {"parameters": "196K", "layers": 3, "kvHeads": 2, "headDim": 16, "vocabSize": 512},
-}
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +22,8 @@ def claim(services: Services, the_site: Site) -> Iterator[str]:
     """Of a volume with both checkpoints, which lies in a folder of the cluster's on all nodes."""
     if the_site.standing is None:
         pytest.skip("writes a volume's files on the nodes: only on a cluster of the tests' own")
-    name = services.namespace
-    folder = the_site.standing.folder / "volumes" / name
-    for family in FAMILIES:
-        _checkpoint(family, folder / family)
-    services.apply(*_volume(name, folder))
-    yield name
-    services.kubectl("delete", "pv", name, "--wait=false")
-    shutil.rmtree(folder)
+    with volumes.claim(services, the_site.standing) as name:
+        yield name
 
 
 def same_rules(case: Mapping[str, Any]) -> bool:
@@ -82,13 +65,13 @@ def test_a_mounted_checkpoint_gives_the_published_token_ids(
 ) -> None:
     services.put(
         family,
-        model={"uri": f"pvc://{claim}/{family}", "format": family, "size": SIZES[family]},
+        model={"uri": f"pvc://{claim}/{family}", "format": family, "size": volumes.SIZES[family]},
         engine={**ONE_THREAD, "dtype": "float32"},  # as the vectors were computed
         resources=ON_CPU,
     )
     services.ready(family)
     endpoint = services.endpoint(family)
-    runs = json.loads((VECTORS / f"{family}-tiny" / "generate.json").read_text())
+    runs = json.loads((volumes.VECTORS / f"{family}-tiny" / "generate.json").read_text())
     chosen = [run for run in runs if same_rules(run)]
     assert len(chosen) >= 11
     different = [run for run in chosen if completed(endpoint, family, run) != run["output"]]
@@ -112,27 +95,3 @@ def speaks(endpoint: Endpoint, model: str) -> None:
         answer = client.chat.completions.create(model=model, messages=hello, max_tokens=8)
         assert answer.usage is not None
         assert 1 <= answer.usage.completion_tokens <= 8
-
-
-def _checkpoint(family: str, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        shutil.copy(VECTORS / f"{family}-tiny" / name, folder)
-    write(folder, byte_level(), bos_token="<|start|>", chat_template=CHATML)
-    for file in folder.iterdir():
-        file.chmod(0o644)  # the server is another user
-
-
-def _volume(name: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """A volume and the claim that gets it."""
-    share = {
-        "accessModes": ["ReadOnlyMany"],
-        "storageClassName": "",
-    }
-    size = {"storage": "64Mi"}
-    volume = {"capacity": size, "hostPath": {"path": str(folder), "type": "Directory"}, **share}
-    yield {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-           "spec": volume}  # fmt: skip
-    wanted = {"resources": {"requests": size}, "volumeName": name, **share}
-    yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
-           "spec": wanted}  # fmt: skip
