@@ -27,6 +27,7 @@ from typing import NoReturn, Protocol, TypeVar, cast
 import structlog
 
 from dfastllm.errors import DFastError, NotReady
+from dfastllm.server import termination
 from dfastllm.server.context import ServerContext
 
 log = structlog.get_logger("dfastllm.lifecycle")
@@ -178,11 +179,11 @@ class Lifecycle:
             self.phase = Phase.FAILED
             # What we raise on purpose says it all; a surprise needs its trace.
             surprise = not isinstance(error, (DFastError, OSError))
+            why = f"{type(error).__name__}: {error}"
             log.error(
-                "the model could not be loaded",
-                error=f"{type(error).__name__}: {error}",
-                exc_info=error if surprise else None,
+                "the model could not be loaded", error=why, exc_info=error if surprise else None
             )
+            termination.leave(why)
             return False
         return True
 
