@@ -136,11 +136,23 @@ class Reason(Described):
 
     # RolloutBlocked
     NOT_BLOCKED = "NotBlocked", "No change is held."
-    NO_ROOM = "NoRoom", "The candidate does not fit `rollout.maxGPUs` beside stable."
+    NO_ROOM = (
+        "NoRoom",
+        "The candidate does not fit beside stable: `rollout.maxGPUs` or a ResourceQuota is in the "
+        "way; the message says which.",
+    )
     SLOT_BUSY = "SlotBusy", "Pods of a former revision still hold the candidate's slot."
     NO_OWN_ROUTE = (
         "NoOwnRoute",
         "No route of the operator's splits traffic: set `ingress.gateway`.",
+    )
+    KNATIVE = (
+        "KnativeNotSupported",
+        "KServe runs the service in Knative mode, whose way to split traffic is not built.",
+    )
+    NATIVE_CANARY = (
+        "NativeCanaryNotSupported",
+        "Somebody has KServe's own canary on the InferenceService, which is not built.",
     )
     NO_ENDPOINTS = (
         "NoEndpoints",
@@ -252,6 +264,8 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.NO_ROOM,
         Reason.SLOT_BUSY,
         Reason.NO_OWN_ROUTE,
+        Reason.KNATIVE,
+        Reason.NATIVE_CANARY,
         Reason.NO_ENDPOINTS,
     ),
 }

@@ -16,7 +16,7 @@ from dfastllm_operator.delivery.seen import pods_of
 from dfastllm_operator.kinds import HPA, HTTP_ROUTE, INFERENCE_SERVICE, SCALED_OBJECT, Kind
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import hostname_of, own_gateway
-from dfastllm_operator.rollout import Rollout
+from dfastllm_operator.rollout import QUOTA, Rollout
 from dfastllm_operator.symptoms import worst
 
 
@@ -123,7 +123,7 @@ def _replicas(at: Situation) -> Verdict:
             True, Reason.PARTLY_LOADED, f"{count} {symptom.message if symptom else ''}".strip()
         )
     if rollout.failure:
-        quota = "exceeded quota" in rollout.failure
+        quota = QUOTA in rollout.failure
         reason = Reason.QUOTA_EXCEEDED if quota else Reason.REFUSED
         return Verdict(False, reason, rollout.failure)
     if symptom is None:

@@ -295,19 +295,29 @@ def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
         numbers=plan.numbers,
         scaling=plan.scaling,
     )
-    return [
-        child
-        for child in rendered
-        if observed.platform.serves(child.kind)
-        and not (child.kind == HTTP_ROUTE and observed.rival is not None)
-    ]
+    served = (child for child in rendered if observed.platform.serves(child.kind))
+    if observed.rival is None:
+        return list(served)
+    kept = (_where_it_is(c, observed) if c.kind == HTTP_ROUTE else c for c in served)
+    return [child for child in kept if child is not None]
+
+
+def _where_it_is(route: Child, observed: Observed) -> Child | None:
+    """The hostname is somebody else's: a route that is there keeps its own, and its weights go on.
+
+    None: there is none, and none can be had.
+    """
+    present = observed.owned(HTTP_ROUTE, route.name)
+    if present is None:
+        return None
+    spec = present.body.get("spec") or {}
+    place = {field: spec[field] for field in ("parentRefs", "hostnames") if field in spec}
+    return Child(route.kind, {**route.body, "spec": {**route.body["spec"], **place}})
 
 
 def _spared(observed: Observed) -> set[Kind]:
     """Kinds of which what works is not taken away for something that cannot be had."""
     spared = set()
-    if observed.rival is not None:
-        spared.add(HTTP_ROUTE)
     wants_keda = observed.service.spec.autoscaling.type == "keda"
     if wants_keda and not observed.platform.serves(SCALED_OBJECT):
         spared.add(HPA)

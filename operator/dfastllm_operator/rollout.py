@@ -15,6 +15,8 @@ from dfastllm_operator.decide import Plan
 from dfastllm_operator.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
 
+QUOTA = "exceeded quota"
+"""What the API server says when a ResourceQuota is why it refuses a pod."""
 AT_REST = frozenset({Reason.COMPLETE, Reason.PAUSED, Reason.BLOCKED})
 """Reasons of Progressing while no replica is on its way."""
 
@@ -61,7 +63,7 @@ def rollout(observed: Observed, plan: Plan) -> Rollout:
         replicas=int(status.get("replicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
         updated=sum(_is_ready(pod) for pod in updated),
-        failure=_failure(status),
+        failure=failure_of(status),
         pods=pods,
         updated_pods=updated,
     )
@@ -147,7 +149,8 @@ def _complete(deployment: Json, wanted: int, revision: str) -> bool:
     )
 
 
-def _failure(status: dict[str, Any]) -> str:
+def failure_of(status: Mapping[str, Any]) -> str:
+    """The words of whoever refuses the pods of a Deployment; empty when nobody does."""
     for condition in status.get("conditions") or []:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return str(condition.get("message") or condition.get("reason"))

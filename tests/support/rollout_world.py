@@ -46,13 +46,17 @@ MOVES_AT_ONCE = 12
 
 @dataclass
 class Behavior:
-    """How a revision behaves: `ready_s` None is never; `says` is what its metrics come out as."""
+    """How a revision behaves: `ready_s` None is never; `says` is what its metrics come out as.
+
+    `refused` are the words of a quota.
+    """
 
     ready_s: float | None = 3.0
     says: Outcome = Outcome.PASS
     gpus: int = 1
     running: int | None = 0
     hopeless: bool = False
+    refused: str = ""
 
 
 @dataclass
@@ -332,6 +336,7 @@ class World:
             running=behavior.running,
             symptom="" if len(ready) == len(live) else f"{slot.revision} is not ready",
             hopeless=behavior.hopeless,
+            refused=behavior.refused,
         )
 
     def _measurement(self) -> Measurement | None:

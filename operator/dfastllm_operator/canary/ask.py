@@ -146,7 +146,12 @@ def too_small(look: Look) -> bool:
 
 
 def cramped(look: Look) -> bool:
-    return too_small(look) and not _fits(look)
+    return refused(look) or (too_small(look) and not _fits(look))
+
+
+def refused(look: Look) -> bool:
+    """A quota keeps the candidate from its size."""
+    return bool(look.candidate_seen.refused) and not look.sized
 
 
 def weighable(look: Look) -> bool:
@@ -242,7 +247,7 @@ def resumable(look: Look) -> bool:
             conclusive = look.fresh is not None and look.fresh.outcome is Outcome.PASS
             return conclusive or (not _as_it_was(look) and look.candidate_seen.ready > 0)
         case Cause.NO_ROOM:
-            return _fits(look)
+            return _fits(look) and not refused(look)
         case Cause.SCALER_UNHEALTHY:
             return look.seen.scaler_healthy is not False
         case _:

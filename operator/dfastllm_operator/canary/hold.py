@@ -2,6 +2,7 @@
 
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Obstacle
+from dfastllm_operator.canary.phase import IN_PROGRESS, Cause, RolloutPhase
 from dfastllm_operator.canary.room import fits, most_for
 from dfastllm_operator.conditions import Reason
 
@@ -31,8 +32,20 @@ def obstacle(look: Look) -> Obstacle | None:
 def held(look: Look) -> Obstacle | None:
     """What holds a change at this moment, for the condition RolloutBlocked."""
     status = look.status
+    if status.phase in IN_PROGRESS:
+        return _midway(look)
     if not look.moved_on or status.candidate or status.leaving or not look.gated:
         return None
     if look.seen.wanted == status.failed:
         return None
     return obstacle(look)
+
+
+def _midway(look: Look) -> Obstacle | None:
+    """What stops a candidate that was accepted; it keeps what it has of size and traffic."""
+    if look.seen.obstacles and look.seen.route is None:
+        first = look.seen.obstacles[0]
+        return Obstacle(first.reason, f"{first.message} {WAY_OUT}")
+    if look.status.phase is RolloutPhase.PAUSED and look.status.cause is Cause.NO_ROOM:
+        return Obstacle(Reason.NO_ROOM, f"{look.status.message} {WAY_OUT}")
+    return None

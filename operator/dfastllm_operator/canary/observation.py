@@ -15,7 +15,8 @@ class SlotSeen:
     `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
     endpoints. `leaving` are the pods on their way out, with `gpus_leaving`. `running` are the
     requests on the slot, None when they could not be counted. `symptom` says why a pod is not
-    ready, in words; `hopeless` that waiting does not mend it.
+    ready, in words; `hopeless` that waiting does not mend it. `refused` are the words of the quota
+    that leaves no room for one more pod, "" when none does.
     """
 
     revision: str = ""
@@ -28,6 +29,7 @@ class SlotSeen:
     running: int | None = 0
     symptom: str = ""
     hopeless: bool = False
+    refused: str = ""
 
     @property
     def empty(self) -> bool:

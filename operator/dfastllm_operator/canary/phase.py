@@ -39,7 +39,7 @@ class Cause(Described):
     USER_PAUSE = "UserPause", "`rollout.paused` is set."
     INCONCLUSIVE = "Inconclusive", "The metrics said nothing for `inconclusiveLimit` looks."
     SOURCE_FAILED = "SourceFailed", "The metrics could not be read for `errorLimit` looks."
-    NO_ROOM = "NoRoom", "The next size of the candidate does not fit `maxGPUs`."
+    NO_ROOM = "NoRoom", "The next size of the candidate does not fit `maxGPUs`, or a quota."
     SCALER_UNHEALTHY = "ScalerUnhealthy", "The autoscaler of stable reports that it cannot scale."
 
     # It goes on by order.

@@ -162,6 +162,14 @@ TABLE: tuple[Transition, ...] = (
     ),
     *_from((P.PREPARING,), P.STEPPING, "ready", ask.sized, moves.first_step),
     *_from(
+        (P.PREPARING,),
+        P.PAUSED,
+        "no room",
+        ask.refused,
+        _paused(Cause.NO_ROOM, words.of_room),
+        warning=True,
+    ),
+    *_from(
         (P.STEPPING,),
         P.PAUSED,
         "no room",

@@ -44,6 +44,8 @@ def of_route(look: Look) -> str:
 
 
 def of_room(look: Look) -> str:
+    if refused := look.candidate_seen.refused:
+        return f"{look.candidate_seen.pods} of {look.status.replicas} replicas have room: {refused}"
     return (
         f"{size_for(look, target(look))} replicas of the candidate do not fit maxGPUs "
         f"{look.spec.max_gpus}."

@@ -13,7 +13,6 @@ from dfastllm_operator.canary.observation import (
     Obstacle,
     Order,
     Orders,
-    RouteSeen,
     SlotSeen,
 )
 from dfastllm_operator.canary.phase import RolloutPhase
@@ -23,18 +22,18 @@ from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json, Revision
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.delivery.scaling import scaler_healthy
+from dfastllm_operator.delivery.splitting import splitting_of
 from dfastllm_operator.gates.measurement import Measurement
 from dfastllm_operator.kinds import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
-    HTTP_ROUTE,
     INFERENCE_SERVICE,
     POD,
     SCALED_OBJECT,
 )
 from dfastllm_operator.observe import Observed
-from dfastllm_operator.resources.route import own_gateway
 from dfastllm_operator.revision import gpus_of
+from dfastllm_operator.rollout import QUOTA, failure_of
 from dfastllm_operator.symptoms import worst
 
 OF_SERVICE = "kubernetes.io/service-name"
@@ -71,7 +70,7 @@ def observation(
             slot: _slot(observed, slot, gpus, running if slot == leaving else None)
             for slot in names.SLOTS
         },
-        route=_route(observed),
+        route=splitting_of(observed).seen(observed),
         serving=_serving(observed.status),
         gpus=gpus,
         obstacles=(*_obstacles(observed), *_unseen_endpoints(observed, status)),
@@ -116,6 +115,7 @@ def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int |
     leaving = [pod for pod in every if _is_leaving(pod)]
     ready_pods = sum(map(_is_ready, pods))
     symptom = worst(pods)
+    failure = failure_of(deployment.body.get("status") or {}) if deployment else ""
     return SlotSeen(
         revision=_labels(made.body).get(names.REVISION_LABEL, "?") if made else "",
         wanted=int((deployment.body.get("spec") or {}).get("replicas") or 0) if deployment else 0,
@@ -125,7 +125,8 @@ def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int |
         leaving=len(leaving),
         gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
         running=running,
-        symptom=symptom.message if symptom else "",
+        symptom=symptom.message if symptom else failure,
+        refused=failure if QUOTA in failure else "",
     )
 
 
@@ -144,63 +145,9 @@ def _ready_endpoints(observed: Observed, slot: str) -> int:
     return sum((e.get("conditions") or {}).get("ready") is not False for e in endpoints)
 
 
-def _route(observed: Observed) -> RouteSeen | None:
-    service = observed.service
-    seen = observed.owned(HTTP_ROUTE, names.dns_label(service.name))
-    if seen is None:
-        return None
-    slots = {names.predictor(service.name, service.namespace, slot): slot for slot in names.SLOTS}
-    rules = (seen.body.get("spec") or {}).get("rules") or [{}]
-    weights = {
-        slots[str(backend.get("name"))]: int(backend.get("weight", 1))
-        for backend in rules[0].get("backendRefs") or []
-        if backend.get("name") in slots
-    }
-    return RouteSeen(weights, _is_current(seen.body))
-
-
-def _is_current(route: Json) -> bool:
-    """Its controller has accepted and resolved exactly this generation, at every parent it has."""
-    generation = route["metadata"].get("generation")
-    wanted = len((route.get("spec") or {}).get("parentRefs") or [])
-    parents = (route.get("status") or {}).get("parents") or []
-    good = [parent for parent in parents if _holds(parent, generation)]
-    return 0 < wanted <= len(good)
-
-
-def _holds(parent: Json, generation: Any) -> bool:
-    true = {
-        c.get("type")
-        for c in parent.get("conditions") or []
-        if c.get("status") == "True" and c.get("observedGeneration") == generation
-    }
-    return {"Accepted", "ResolvedRefs"} <= true
-
-
 def _obstacles(observed: Observed) -> Iterable[Obstacle]:
+    yield from splitting_of(observed).obstacles(observed)
     spec, platform = observed.service.spec, observed.platform
-    gateway = own_gateway(spec, platform)
-    if gateway is None:
-        why = (
-            "ingress.enabled is false"
-            if not spec.ingress.enabled
-            else "KServe's own route serves it, which splits no traffic"
-        )
-        yield Obstacle(
-            Reason.NO_OWN_ROUTE,
-            f"A canary needs a route of the operator's on a Gateway, and {why}: set "
-            "ingress.gateway.",
-        )
-    elif not platform.serves(HTTP_ROUTE):
-        yield Obstacle(
-            Reason.GATEWAY_API_MISSING,
-            "A canary needs the Gateway API, which the cluster does not serve: install it.",
-        )
-    elif observed.rival is not None:
-        yield Obstacle(
-            Reason.HOSTNAME_TAKEN,
-            f"The hostname belongs to service {observed.rival}: set ingress.hostname to another.",
-        )
     if spec.autoscaling.type == ScalerType.KEDA and not platform.serves(SCALED_OBJECT):
         yield Obstacle(
             Reason.KEDA_MISSING,

@@ -1,5 +1,12 @@
 from dfastllm_operator.core import Json
-from dfastllm_operator.kinds import CONTROLLER_REVISION, INFERENCE_SERVICE, SERVICE
+from dfastllm_operator.kinds import (
+    CONTROLLER_REVISION,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    SERVICE,
+    SERVICE_RESOURCE,
+)
+from support.situations import raw
 from support.steady import CANARY, begun
 
 
@@ -169,6 +176,24 @@ def test_a_rollout_that_waits_for_somebody_writes_now_and_then_at_most() -> None
     source.forwards["b"] = 40
     list(cluster.until("Failed"))
     assert cluster.rollout["cause"] == "MetricsFailed", "hard failures still roll back"
+
+
+def test_a_hostname_that_is_somebody_elses_stops_no_weight_of_a_route_that_is_there() -> None:
+    cluster, _ = begun()
+    older = raw({"ingress": {"hostname": "taken.example.com"}})
+    older["metadata"] |= {
+        "name": "older",
+        "uid": "u-2",
+        "creationTimestamp": "2025-01-01T00:00:00Z",
+    }
+    cluster.store.put(SERVICE_RESOURCE, older)
+    cluster.edit(decoding={"threshold": 0.8})
+    list(cluster.until("Analyzing"))
+    cluster.edit(ingress={"hostname": "taken.example.com"})
+    list(cluster.until("Stable"))
+    assert cluster.weights == {"b": 100}
+    hostnames = cluster.objects[HTTP_ROUTE, "demo"]["spec"]["hostnames"]
+    assert hostnames == ["demo-shop.example.com"]
 
 
 def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:

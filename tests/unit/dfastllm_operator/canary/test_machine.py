@@ -400,6 +400,46 @@ def test_what_a_held_rollout_measures_is_written_when_it_says_something_else() -
     world.run_until(P.FAILED)
 
 
+def test_a_quota_holds_the_candidate_and_says_so_until_there_is_room() -> None:
+    said = "exceeded quota: small, requested: pods=1"
+    world = changing(Behavior(ready_s=None, refused=said))
+    world.run_until(P.PAUSED)
+    world.run(3000)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROOM), "no deadline"
+    assert world.weights == {"a": 100}
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "NoRoom"
+    assert said in world.last.blocked.message
+    assert "RollingUpdate would go without a gate" in world.last.blocked.message
+    world.behaviors["B"] = Behavior()
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_quota_met_on_the_way_holds_the_weight() -> None:
+    world = serving()
+    world.scale(4)
+    world.run(10)
+    world.wanted = "B"
+    stepping_to(world, 10)
+    world.behaviors["B"] = Behavior(ready_s=None, refused="exceeded quota")
+    world.run_until(P.PAUSED)
+    assert world.run(100).weights == {"a": 90, "b": 10}
+    world.order("abort")
+    world.run_until(P.FAILED)
+
+
+def test_a_route_that_is_taken_away_is_said_to_hold_the_change() -> None:
+    world = stepping_to(changing(), 10)
+    world.obstacles = (Obstacle("NoOwnRoute", "No route."),)
+    world.reconcile()
+    assert world.last is not None
+    assert world.last.blocked is None, "it goes on while its route is there"
+
+
 def test_a_weight_lost_in_a_pause_is_wanted_again() -> None:
     world = changing()
     world.spec = replace(CANARY, steps=(Step(10, pause_s=FOREVER), Step(100)))

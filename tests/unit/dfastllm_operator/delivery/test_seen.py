@@ -13,16 +13,26 @@ from dfastllm_operator.delivery.placing import known_revisions
 from dfastllm_operator.delivery.seen import observation, stored_status
 from dfastllm_operator.kinds import (
     CONTROLLER_REVISION,
+    DEPLOYMENT,
     ENDPOINT_SLICE,
     HPA,
     HTTP_ROUTE,
+    INFERENCE_SERVICE,
     SCALED_OBJECT,
     Kind,
 )
 from dfastllm_operator.revision import revision_hash
 from support.custom_resources import TINY
 from support.situations import GATEWAY, observed, platform, record, service
-from support.slots import OWNER, endpoints, pod, route, slot
+from support.slots import (
+    OWNER,
+    deployment,
+    endpoints,
+    inference_service,
+    pod,
+    route,
+    slot,
+)
 
 OLD: dict[str, Any] = {"decoding": {"threshold": 0.7}}
 NEW: dict[str, Any] = {"decoding": {"threshold": 0.8}}
@@ -175,6 +185,38 @@ def test_an_autoscaler_must_be_able_to_scale_and_have_its_metrics() -> None:
 
 def test_without_a_scaler_of_ours_nobody_is_asked() -> None:
     assert look({**NEW, **CANARY}).scaler_healthy is None
+
+
+def made(slot_: str, **said: Any) -> Seen:
+    body = inference_service(slot_, H_OLD).body
+    return Seen(INFERENCE_SERVICE, {**body, **said})
+
+
+def test_other_ways_to_split_traffic_are_refused_in_words() -> None:
+    def found(**said: Any) -> Observation:
+        return look({**NEW, **CANARY}, made("a", **said), route({"a": 100}))
+
+    for mode in ("Knative", "Serverless"):
+        seen = found(status={"deploymentMode": mode})
+        assert seen.obstacles[0].reason == "KnativeNotSupported"
+        assert mode in seen.obstacles[0].message
+        assert seen.route is not None, "what was begun by the route is ended there"
+    for spec in ({"predictor": {"canaryTrafficPercent": 10}}, {"canary": [{"weight": 10}]}):
+        assert found(spec=spec).obstacles[0].reason == "NativeCanaryNotSupported"
+    assert not found(status={"deploymentMode": "Standard"}, spec={"predictor": {}}).obstacles
+
+
+def test_a_quota_that_refuses_pods_is_no_room_and_any_other_refusal_a_symptom() -> None:
+    def refused(message: str) -> SlotSeen:
+        body = deployment("a", H_OLD, 1).body
+        failure = {"type": "ReplicaFailure", "status": "True", "message": message}
+        body["status"]["conditions"] = [failure]
+        return look({**NEW, **CANARY}, Seen(DEPLOYMENT, body)).slot("a")
+
+    quota = "pods is forbidden: exceeded quota: small, requested: pods=1"
+    assert refused(quota).refused == quota
+    denied = "admission webhook denied the request"
+    assert (refused(denied).refused, refused(denied).symptom) == ("", denied)
 
 
 def test_orders_are_read_from_annotations() -> None:

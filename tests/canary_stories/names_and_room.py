@@ -1,0 +1,76 @@
+"""Changes of the model's name, and changes for which there is no room yet."""
+
+import yaml
+
+from canary_stories.book import story
+from canary_stories.going_out import HOLDS_LONG
+from dfastllm_operator.kinds import CONFIG_MAP, INFERENCE_SERVICE, Kind
+from dfastllm_operator.names import SLOTS
+from support.kubeapi import Json
+from support.scene import WITHIN_S, P, Scene
+
+TINY = "builtin://tiny"
+QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
+GPUS = "requests.nvidia.com/gpu"
+
+
+@story("renamed")
+def both_sides_of_a_split_answer_to_the_same_names(scene: Scene) -> None:
+    scene.begin(steps=[{"weight": 50}], analysis=HOLDS_LONG)
+    new = scene.change(0.6, model={"uri": TINY, "name": "new"})
+    scene.reach(P.ANALYZING)
+    assert _started_with(scene) == {"a": ["renamed"], "b": ["new", "renamed"]}
+    scene.order("promote")
+    scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
+    scene.settle()
+    pods = scene.uids()
+    assert _started_with(scene) == {"b": ["new", "renamed"]}, "a promotion takes no name away"
+    same = scene.change(0.7)
+    scene.reach(P.ANALYZING)
+    assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["new", "renamed"]}
+    assert scene.uids(new) == pods, "names restart nothing"
+    scene.order("abort")
+    scene.reach(P.FAILED, failed=same)
+    scene.change(0.8, model={"uri": TINY, "name": "newest"})
+    scene.reach(P.ANALYZING)
+    assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["newest", "new"]}
+
+
+def _started_with(scene: Scene) -> dict[str, list[str]]:
+    """Model names of the servers by slot, from the files they mount; KServe knows one name."""
+    found = {}
+    for slot in SLOTS:
+        body = scene.services.child(INFERENCE_SERVICE, f"{scene.name}-{slot}")
+        if body is None:
+            continue
+        volumes = body["spec"]["predictor"]["volumes"]
+        (file,) = [v["configMap"]["name"] for v in volumes if v["name"] == "dfastllm-config"]
+        content = scene.services.child(CONFIG_MAP, file)
+        assert content is not None
+        model = yaml.safe_load(content["data"]["config.yaml"])["model"]
+        assert model["kserve_name"] == scene.name
+        found[slot] = model["served_model_name"]
+    return found
+
+
+@story("no-quota")
+def a_candidate_that_a_quota_keeps_out_waits_and_says_so(scene: Scene) -> None:
+    scene.begin(steps=[{"weight": 50}])
+    pods = scene.uids()
+    _allow(scene, 0)
+    new = scene.change(0.6, resources={"gpu": {"count": 1}})
+    scene.reach(P.PAUSED, cause="NoRoom")
+    held = scene.services.wait("RolloutBlocked", "True", "NoRoom", scene.name, WITHIN_S)
+    assert "exceeded quota: gpus" in held["message"]
+    assert "rollout.strategy RollingUpdate would go without a gate" in held["message"]
+    scene.services.wait("Ready", "True", "Serving", scene.name, WITHIN_S)
+    assert scene.uids() == pods, "stable serves on"
+    _allow(scene, 1)
+    scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
+    scene.settle()
+    scene.services.wait("RolloutBlocked", "False", "NotBlocked", scene.name, WITHIN_S)
+
+
+def _allow(scene: Scene, gpus: int) -> None:
+    body: Json = {"metadata": {"name": "gpus"}, "spec": {"hard": {GPUS: str(gpus)}}}
+    scene.services.api.apply(QUOTA, scene.stage.namespace, body)
