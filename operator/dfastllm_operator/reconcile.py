@@ -13,38 +13,30 @@ from typing import Any
 
 import structlog
 
-from dfastllm_operator import names
-from dfastllm_operator.announce import Said, events, news_of_rollout
 from dfastllm_operator.apply import Applied, Applier
 from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.census import Census
 from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
-from dfastllm_operator.core import Child, Json, Key, Platform, Seen
+from dfastllm_operator.core import Json, Key, Platform
 from dfastllm_operator.decide import Plan, decide
-from dfastllm_operator.delivery.deciding import Delivery, deliver, is_engaged, moved_status
+from dfastllm_operator.delivery.deciding import Delivery, deliver, is_engaged
 from dfastllm_operator.delivery.policy import policy_of
 from dfastllm_operator.delivery.seen import stored_status
-from dfastllm_operator.errors import ApiError, Conflict, Departed, NotFound, Refuse
+from dfastllm_operator.errors import Departed, Refuse
 from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import (
-    CONFIG_MAP,
-    CONTROLLER_REVISION,
-    EVENT,
-    HPA,
-    HTTP_ROUTE,
-    SCALED_OBJECT,
     SERVICE_RESOURCE,
-    Kind,
 )
 from dfastllm_operator.measuring import DRAIN_POLL_S, Measuring
 from dfastllm_operator.observe import Hub, Observed, observe
 from dfastllm_operator.pinning import pin, pins
-from dfastllm_operator.render import render
+from dfastllm_operator.reporting import Reporter
 from dfastllm_operator.rollout import Rollout, rollout, started
-from dfastllm_operator.status import compose, merge_patch, refused
+from dfastllm_operator.status import compose, refused
 from dfastllm_operator.store import Store
+from dfastllm_operator.wanted import judged_children, spared_kinds, wanted_children
 
 logger = structlog.get_logger("reconcile")
 
@@ -79,7 +71,7 @@ class Reconciler:
         self._hub = hub
         self._platform = platform
         self._census = census
-        self._reporter = reporter
+        self._reporter = Reporter(cluster, store, census, reporter)
         self._recheck_s = recheck_s
         self._clock = clock
         self._measuring = measuring or Measuring()
@@ -101,14 +93,14 @@ class Reconciler:
             observed = await observe(raw, self._platform(), self._store, self._cluster, self._hub)
         except Refuse as problem:
             status = refused(raw, Reason.named(problem.reason), problem.message, self._now())
-            await self._report(raw, status)
+            await self._reporter.report(raw, status, self._now())
             return None
         plan, decision = decide(observed), None
         if is_engaged(observed, plan):
             delivery = await self._deliver(observed, plan)
             plan, decision = delivery.plan, delivery.decision
             if decision.moved:
-                return await self._move(observed, decision)
+                return 0.0 if await self._reporter.move(observed, decision, self._now()) else None
         try:
             applied = await self._carry_out(observed, plan)
         except Refuse as problem:  # the record of a newer operator
@@ -134,37 +126,6 @@ class Reconciler:
             observed, plan, policy, status, now, measurement=measurement, running=running
         )
 
-    async def _move(self, observed: Observed, decision: Decision) -> float | None:
-        """Write where the rollout is now, before anything is done about it; then tell it.
-
-        Whoever saw an old state, or leads no more, is refused here, and is woken by the newer one.
-        """
-        raw, status = observed.raw, moved_status(observed, decision)
-        logger.debug(
-            "rollout moves",
-            service=str(observed.service.key),
-            source=stored_status(observed).phase,
-            target=decision.status.phase,
-            words=decision.words,
-        )
-        if not await self._write_status(raw, status):
-            return None
-        before = dict(observed.raw.get("status") or {}).get("rollout")
-        self._census.moved(before or {}, status["rollout"])
-        logger.info(
-            "rollout moved",
-            service=str(observed.service.key),
-            phase=decision.status.phase,
-            step=decision.status.step,
-            weight=decision.status.weight,
-            why=decision.news.message if decision.news else "",
-        )
-        if (news := decision.news) is not None:
-            said = Said(news.reason, news.message, news.warning)
-            event = news_of_rollout(raw, said, status["rollout"], self._now(), self._reporter)
-            await self._announce(event)
-        return 0.0
-
     def _soonest(
         self, observed: Observed, applied: Applied, decision: Decision, again_s: float | None
     ) -> float | None:
@@ -188,14 +149,9 @@ class Reconciler:
         if service.spec.paused or (not plan.placements and plan.problem is not None):
             return Applied()
         wanted = wanted_children(observed, plan)
-        rendered = {(child.kind, child.name) for child in wanted}
-        seen = [
-            seen
-            for seen in observed.seen
-            if (seen.kind, seen.name) in rendered or not _needed_by_pods(seen, plan)
-        ]
+        seen = judged_children(observed, plan, wanted)
         done = await self._applier.apply(
-            service.key, service.uid, wanted, seen, spared=_spared(observed)
+            service.key, service.uid, wanted, seen, spared=spared_kinds(observed)
         )
         await pin(self._cluster, self._contest, service.key, list(pins(observed, plan)), done)
         return done
@@ -219,7 +175,7 @@ class Reconciler:
             canary=decision,
         )
         status = compose(situation, _text(now))
-        await self._report(observed.raw, status, applied)
+        await self._reporter.report(observed.raw, status, _text(now), applied)
         if applied.busy is not None:
             raise applied.busy  # said in the status; the queue tries again, later and later
         if any(status.get(k) != observed.status.get(k) for k in ("revision", "updatedRevision")):
@@ -230,40 +186,6 @@ class Reconciler:
             return (deadline - now).total_seconds() + 1.0
         return None
 
-    async def _report(self, raw: Json, status: Json, applied: Applied | None = None) -> None:
-        key = Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
-        self._census.note(key, status)
-        changed = status != (raw.get("status") or {})
-        if changed:
-            for event in events(raw, status, self._now(), self._reporter):
-                await self._announce(event)
-            await self._write_status(raw, status)
-        if changed or (applied is not None and applied.writes):
-            logger.info(
-                "reconciled",
-                service=str(key),
-                generation=raw["metadata"].get("generation"),
-                phase=status["phase"],
-                revision=status.get("updatedRevision"),
-                writes=applied.writes if applied is not None else [],
-                trouble=[t.message for t in applied.troubles] if applied is not None else [],
-            )
-
-    async def _write_status(self, raw: Json, status: Json) -> bool:
-        """Whether it was accepted.
-
-        A CR deleted meanwhile needs no status; one changed meanwhile wakes its key anyway.
-        """
-        try:
-            written = await self._cluster.patch_status(SERVICE_RESOURCE, _status_body(raw, status))
-        except NotFound:
-            return False
-        except Conflict as error:
-            logger.debug("changed meanwhile", service=raw["metadata"]["name"], error=str(error))
-            return False
-        self._store.put(SERVICE_RESOURCE, written)
-        return True
-
     def _hear(self, raw: Json, present: Json | None) -> None:
         """What the watch has yet to say of a service."""
         if present is None:
@@ -271,65 +193,8 @@ class Reconciler:
         else:
             self._store.put(SERVICE_RESOURCE, present)
 
-    async def _announce(self, event: Json) -> None:
-        try:
-            await self._cluster.create(EVENT, event)
-        except Conflict:
-            logger.debug("told already", name=event["metadata"]["name"])
-        except ApiError as error:  # it would be a pity about the status
-            logger.warning("event not written", reason=event["reason"], error=str(error))
-
     def _now(self) -> str:
         return _text(self._clock())
-
-
-def wanted_children(observed: Observed, plan: Plan) -> list[Child]:
-    """The rendered objects, less what this cluster cannot have."""
-    service = observed.service.with_spec(plan.spec)
-    rendered = render(
-        service,
-        plan.placements,
-        observed.platform,
-        serving=plan.serving,
-        kept=plan.kept,
-        numbers=plan.numbers,
-        scaling=plan.scaling,
-    )
-    served = (child for child in rendered if observed.platform.serves(child.kind))
-    if observed.rival is None:
-        return list(served)
-    kept = (_where_it_is(c, observed) if c.kind == HTTP_ROUTE else c for c in served)
-    return [child for child in kept if child is not None]
-
-
-def _where_it_is(route: Child, observed: Observed) -> Child | None:
-    """The hostname is somebody else's: a route that is there keeps its own, and its weights go on.
-
-    None: there is none, and none can be had.
-    """
-    present = observed.owned(HTTP_ROUTE, route.name)
-    if present is None:
-        return None
-    spec = present.body.get("spec") or {}
-    place = {field: spec[field] for field in ("parentRefs", "hostnames") if field in spec}
-    return Child(route.kind, {**route.body, "spec": {**route.body["spec"], **place}})
-
-
-def _spared(observed: Observed) -> set[Kind]:
-    """Kinds of which what works is not taken away for something that cannot be had."""
-    spared = set()
-    wants_keda = observed.service.spec.autoscaling.type == "keda"
-    if wants_keda and not observed.platform.serves(SCALED_OBJECT):
-        spared.add(HPA)
-    return spared
-
-
-def _needed_by_pods(seen: Seen, plan: Plan) -> bool:
-    """Of a revision that pods run, and that only a newer operator could render."""
-    if seen.kind not in (CONFIG_MAP, CONTROLLER_REVISION):
-        return False
-    labels = seen.body["metadata"].get("labels") or {}
-    return labels.get(names.REVISION_LABEL) in plan.used
 
 
 def _deadline(observed: Observed, plan: Plan, progress: Rollout, now: datetime) -> datetime | None:
@@ -347,20 +212,6 @@ def _waits_for_others(situation: Situation) -> bool:
         or bool(situation.observed.blind)
         or bool(situation.troubles)
     )
-
-
-def _status_body(raw: Json, status: Json) -> Json:
-    """Bound to the object that was looked at: a CR of the same name made meanwhile is another."""
-    metadata = raw["metadata"]
-    return {
-        "metadata": {
-            "name": metadata["name"],
-            "namespace": metadata["namespace"],
-            "uid": metadata["uid"],
-            "resourceVersion": metadata["resourceVersion"],
-        },
-        "status": merge_patch(raw.get("status") or {}, status),
-    }
 
 
 def _text(time: datetime) -> str:

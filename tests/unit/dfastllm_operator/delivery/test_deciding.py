@@ -14,10 +14,10 @@ from dfastllm_operator.delivery.seen import stored_status
 from dfastllm_operator.judge import Situation
 from dfastllm_operator.kinds import CONTROLLER_REVISION, HTTP_ROUTE, INFERENCE_SERVICE, SERVICE
 from dfastllm_operator.observe import Observed
-from dfastllm_operator.reconcile import wanted_children
 from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.rollout import rollout
 from dfastllm_operator.status import compose, condition
+from dfastllm_operator.wanted import wanted_children
 from support.situations import GATEWAY, observed, platform, record, service
 from support.slots import OWNER, pod, route, slot
 

@@ -17,8 +17,8 @@ from dfastllm_operator.delivery.seen import stored_status
 from dfastllm_operator.kinds import CONTROLLER_REVISION, HPA, INFERENCE_SERVICE, SCALED_OBJECT
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.pinning import pins
-from dfastllm_operator.reconcile import wanted_children
 from dfastllm_operator.revision import revision_hash
+from dfastllm_operator.wanted import wanted_children
 from support.situations import GATEWAY, observed, platform, record, service
 from support.slots import OWNER, inference_service, pod, route, slot
 
