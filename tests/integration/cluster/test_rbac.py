@@ -79,9 +79,24 @@ def _use_everything(stage: Stage) -> None:
     services.settled()
     for kind in (SCALED_OBJECT, POD_MONITOR, NETWORK_POLICY, HTTP_ROUTE, SERVICE_ACCOUNT):
         assert services.child(kind, "demo") is None, kind
+    _grow_a_candidate(stage)
     _leave_strays(stage)
     _lose_an_owner(stage)
     _miss_an_event(stage)
+
+
+def _grow_a_candidate(stage: Stage) -> None:
+    """Beside a scaler its size is written to its Deployment."""
+    services = stage.services
+    steps = [{"weight": 10, "replicas": 2}]
+    rollout = {"strategy": "Canary", "steps": steps}
+    services.create("grown", replicas={"max": 2}, autoscaling=KEDA, rollout=rollout)
+    services.ready("grown")
+    told = lambda: services.get("grown")["status"].get("rollout")  # noqa: E731
+    until(told, "a revision to begin from")
+    services.edit("grown", decoding={"threshold": 0.8})
+    until(lambda: len(services.pods("grown")) == 3, "a candidate of two pods")
+    services.delete("grown")
 
 
 def _leave_strays(stage: Stage) -> None:
