@@ -18,6 +18,7 @@ from dfastllm_operator.kinds import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     EVENT,
+    HPA,
     HTTP_ROUTE,
     INFERENCE_SERVICE,
     POD,
@@ -50,6 +51,7 @@ class LittleCluster:
         self.objects: dict[Id, Json] = {}
         self.writes: list[str] = []
         self.broken = ""
+        self.wish = 0
         self.spoil: Callable[[Json], None] | None = None
         self._version = 100
         self._source = source
@@ -61,7 +63,7 @@ class LittleCluster:
 
     def start(self) -> None:
         """An operator that remembers nothing."""
-        found: Platform = platform(gateway=GATEWAY)
+        found: Platform = platform(gateway=GATEWAY, metrics_apis=frozenset({"metrics.k8s.io"}))
         self.metrics = Metrics()
         self.reconciler = Reconciler(
             self,  # type: ignore[arg-type]
@@ -141,6 +143,11 @@ class LittleCluster:
                 return
         raise AssertionError(f"never {phase}: {self.service.get('status')}")
 
+    def replicas(self, deployment: str) -> int:
+        """What it asks for; KServe begins with one where it leaves the number to others."""
+        found = self.objects.get((DEPLOYMENT, deployment))
+        return int(found["spec"]["replicas"]) if found else 1
+
     # What the operator calls.
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
@@ -179,6 +186,15 @@ class LittleCluster:
         self.writes.append(f"status {phase}")
         return deepcopy(self._put(kind, present))
 
+    async def scale(self, kind: Kind, seen: Json, replicas: int) -> None:
+        name = seen["metadata"]["name"]
+        present = deepcopy(self.objects[kind, name])
+        if present["metadata"]["resourceVersion"] != seen["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified")
+        present["spec"]["replicas"] = replicas
+        self.writes.append(f"scale {name} to {replicas}")
+        self._put(kind, present)
+
     async def create(self, kind: Kind, body: Json) -> Json:
         if (kind, body["metadata"]["name"]) in self.objects:
             raise Conflict("exists")
@@ -215,6 +231,7 @@ class LittleCluster:
         services = {n: b for (k, n), b in self.objects.items() if k == INFERENCE_SERVICE}
         for slot in names.SLOTS:
             self._deploy(f"demo-{slot}", services.get(f"demo-{slot}"))
+        self._scale()
         if (HTTP_ROUTE, "demo") in self.objects:
             body = deepcopy(self.objects[HTTP_ROUTE, "demo"])
             seen = body["metadata"]["generation"]
@@ -225,6 +242,21 @@ class LittleCluster:
             body["status"] = {"parents": [{"conditions": said}]}
             if body != self.objects[HTTP_ROUTE, "demo"]:
                 self._put(HTTP_ROUTE, body)
+
+    def _scale(self) -> None:
+        """The autoscaler: to `wish` within what it is told, one look behind the operator."""
+        spec = self.objects.get((HPA, "demo"), {}).get("spec")
+        found = self.objects.get((DEPLOYMENT, spec["scaleTargetRef"]["name"])) if spec else None
+        if spec is None or found is None:
+            return
+        present = found["spec"]["replicas"]
+        wanted = max(self.wish, spec["minReplicas"])
+        if spec["behavior"]["scaleDown"].get("selectPolicy") == "Disabled":
+            wanted = max(wanted, present)
+        body = deepcopy(found)
+        body["spec"]["replicas"] = min(wanted, spec["maxReplicas"])
+        if body != found:
+            self._put(DEPLOYMENT, body)
 
     def _deploy(self, name: str, service: Json | None) -> None:
         deployment = f"{name}-predictor"
@@ -238,7 +270,7 @@ class LittleCluster:
             return
         predictor = service["spec"]["predictor"]
         labels = {**predictor["labels"], **service["metadata"]["labels"]}
-        wanted = int(predictor.get("minReplicas", 1))
+        wanted = int(predictor.get("minReplicas") or self.replicas(deployment))
         revision = labels[names.REVISION_LABEL]
         keep = {f"{deployment}-{revision}-{number}" for number in range(wanted)}
         for pod in pods:
