@@ -23,6 +23,9 @@ ON_THE_WAY = frozenset(
 )
 """Reasons of a part that is not ready yet and needs nobody's help."""
 
+TOLD_ALREADY = frozenset({Reason.ROLLOUT_FAILED})
+"""Reasons of which the move of a rollout has an Event of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -82,7 +85,7 @@ def _news_of_the_whole(
     if (last.get("status"), last.get("reason")) == (condition["status"], condition["reason"]):
         return False
     if _bad(condition):
-        return condition["reason"] not in faults
+        return condition["reason"] not in faults | TOLD_ALREADY
     return _bad(last) and last["reason"] not in faults_before
 
 

@@ -35,7 +35,10 @@ from dfastllm.settings import leaves, sections
 from dfastllm.settings_docs import flag_name
 from dfastllm_operator import reference
 from dfastllm_operator.api import POD_FIELDS, Spec, parse
+from dfastllm_operator.canary.diagram import mermaid
+from dfastllm_operator.canary.phase import Cause
 from dfastllm_operator.conditions import REASONS_OF, Reason
+from dfastllm_operator.gates.metric import MetricName
 from dfastllm_operator.kinds import SERVICE_RESOURCE
 from dfastllm_operator.metrics import Metrics
 from dfastllm_operator.settings import PREFIX, Settings
@@ -50,6 +53,7 @@ SERVED = ("smol", "tiny")
 NO_SERVERS: Mapping[str, str] = MappingProxyType({})
 README_LINES = 200
 GUIDE = DOCS / "guides" / "operate-services.md"
+CANARY = DOCS / "guides" / "canary.md"
 SAMPLES = ROOT / "manifests" / "samples"
 
 _FENCE = re.compile(
@@ -188,8 +192,8 @@ def test_blocks_of_files_say_what_the_file_says(block: Block) -> None:
     assert block.text == re.sub(r"\A(?:#.*\n)+", "", file.read_text("utf-8"))
 
 
-def test_the_guide_shows_every_sample_but_the_full_one() -> None:
-    shown = {file_of(block) for block in blocks_of(GUIDE)}
+def test_the_guides_show_every_sample_but_the_full_one() -> None:
+    shown = {file_of(block) for guide in (GUIDE, CANARY) for block in blocks_of(guide)}
     samples = set(SAMPLES.glob("*.yaml"))
     assert samples - shown == {SAMPLES / "full.yaml", SAMPLES / "kustomization.yaml"}
     assert "samples/full.yaml" in GUIDE.read_text("utf-8")
@@ -199,6 +203,24 @@ def test_the_guide_shows_the_arithmetic_as_it_is() -> None:
     sample = yaml.safe_load((SAMPLES / "gpu.yaml").read_text("utf-8"))
     words = size(parse(sample).spec, None).explanation.split()
     assert any(block.text.split() == words for block in blocks_of(GUIDE))
+
+
+def test_the_guide_draws_the_states_as_they_are_decided() -> None:
+    drawn = [block.text for block in blocks_of(CANARY) if block.kind == "mermaid"]
+    assert drawn == [mermaid()], "copy it from docs/reference/rollouts.md"
+
+
+def test_the_guide_says_what_to_do_about_each_cause_of_a_rollout() -> None:
+    text = CANARY.read_text("utf-8")
+    rows = text[text.index("| `status.rollout.cause` |") :].partition("\n\n")[0].splitlines()[2:]
+    assert [_CODE.findall(row)[0] for row in rows] == list(map(str, Cause))
+
+
+def test_the_guide_says_how_to_bound_each_metric_of_a_rollout() -> None:
+    text = CANARY.read_text("utf-8")
+    rows = text[text.index("| metric | bound to begin with |") :].partition("\n\n")[0].splitlines()
+    told = {code for row in rows for code in _CODE.findall(row.split("|")[1])}
+    assert told == set(map(str, MetricName))
 
 
 def session(page: Path, mark: str) -> list[tuple[Block, str | None]]:

@@ -61,7 +61,7 @@ def _cut(look: Look, moved: RolloutStatus) -> News | None:
 
 
 def _sentence(row: Transition, look: Look, moved: RolloutStatus) -> str:
-    parts = [row.words.capitalize()]
+    parts = [row.words[:1].upper() + row.words[1:]]
     for role in ("stable", "candidate", "leaving"):
         found = getattr(moved, role)
         if found is not None:

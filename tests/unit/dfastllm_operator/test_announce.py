@@ -81,6 +81,14 @@ def test_degraded_is_bad_when_true() -> None:
     assert told(before, condition("Degraded", "False", "AsExpected")) == [("Normal", "AsExpected")]
 
 
+def test_a_rollout_that_failed_is_told_by_its_move_and_its_end_here() -> None:
+    failed = condition("Degraded", "True", "RolloutFailed")
+    assert told(raw(), failed) == []
+    assert told(raw(failed), condition("Degraded", "False", "AsExpected")) == [
+        ("Normal", "AsExpected")
+    ]
+
+
 def test_the_name_follows_from_the_step_so_a_crash_cannot_tell_it_twice() -> None:
     before = raw(condition("Ready", "True", "Serving", "2025-01-01T00:00:00Z"))
     after = {"conditions": [condition("Ready", "False", "OutOfMemory", "2026-02-02T00:00:00Z")]}

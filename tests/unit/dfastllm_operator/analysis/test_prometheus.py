@@ -225,6 +225,13 @@ def test_a_lost_window_is_filled_again_from_its_opening() -> None:
     assert (window.began_at, window.at) == (120, 300)
 
 
+def test_a_window_that_has_just_opened_is_looked_at_once() -> None:
+    source = Memory()
+    window = replayed(source, opening(100, 20), 120.2)
+    assert source.asked == [120.2]
+    assert (window.began_at, window.at) == (120.2, 120.2)
+
+
 def test_a_long_window_is_filled_with_few_looks() -> None:
     source = Memory()
     replayed(source, opening(0, 0), 86_400)
