@@ -104,6 +104,7 @@ def test_overlays_rename_images_that_exist() -> None:
 
 def test_there_is_a_sample_for_each_use() -> None:
     wanted = {"minimal", "smol", "gpu", "pvc", "verifier", "keda", "api-keys", "gateway", "full"}
+    wanted |= {"canary"}
     assert {sample.stem for sample in SAMPLES} == wanted
 
 
