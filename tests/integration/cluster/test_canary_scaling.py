@@ -199,6 +199,7 @@ def told_all(rig: Rig) -> Iterator[Telling]:
         yield begun
 
 
+@pytest.mark.timeout(600)  # the first one waits for the cluster, too
 @pytest.mark.parametrize("name", STORIES)
 def test_story(told_all: Telling, name: str) -> None:
     told_all.ends[name].result()
