@@ -14,6 +14,7 @@ from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Revision
 from dfastllm_operator.kinds import INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
+from dfastllm_operator.resources.pods import RENDER_VERSIONS
 
 
 def with_names(
@@ -32,6 +33,8 @@ def with_names(
     if policy.strategy is not Strategy.CANARY or stable is None or revision is None:
         return revisions
     if revision is stable or wanted in _placed(observed, status):
+        return revisions
+    if revision.render_version not in RENDER_VERSIONS:  # of a newer operator, which knows better
         return revisions
     name = observed.service.name
     former = former_names(own_name(revision, name), stable, name)
