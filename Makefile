@@ -79,7 +79,7 @@ integration: $(VENV)/.dev cluster-binaries ## Real servers and a real control pl
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev cluster-binaries ## What takes too long for every change: outages, many spec sequences
-	$(PY) -m pytest tests/integration -m slow $(ARGS)
+	$(PY) -m pytest tests/unit tests/integration -m slow $(ARGS)
 
 # Only a KUBECONFIG that is given to make counts: one in somebody's environment may be of a cluster
 # that others use. Of a cluster that is there already, its own nodes and images are not tested.

@@ -3,11 +3,11 @@
 from canary_stories.book import story
 from cluster.nodes import HOLD
 from support.kubeapi import Json
-from support.scene import P, Scene
+from support.scene import KILLED, P, Scene
 
 HELD: Json = {HOLD: "true"}
 NOWHERE: Json = {"gateway": "kserve/nowhere"}
-SOON = "6s"
+SOON = "3s"
 
 
 @story("bad")
@@ -20,7 +20,7 @@ def a_bad_change_is_rolled_back_and_not_tried_again(scene: Scene) -> None:
     assert failed["cause"] == "MetricsFailed"
     assert "tokensPerForward 1.00 is 75.0 % below stable's 4.00" in failed["message"]
     assert max(weights.get("b", 0) for weights in scene.weights()) == 10
-    assert scene.weights()[-1] == {"a": 100}
+    scene.weigh({"a": 100})
     assert scene.uids() == pods, "stable was left alone"
     scene.services.wait("Ready", "True", "Serving", scene.name)
     scene.services.wait("Progressing", "False", "Complete", scene.name)
@@ -91,22 +91,23 @@ def an_image_that_cannot_be_pulled_never_gets_traffic(scene: Scene) -> None:
 
 @story("too-large")
 def a_model_that_does_not_fit_into_memory_never_gets_traffic(scene: Scene) -> None:
-    killed = {"exitCode": 137, "reason": "OOMKilled", "startedAt": None, "finishedAt": None}
-    _never_starts(scene, {"terminated": killed}, "memory")
+    _never_starts(scene, {"terminated": KILLED}, "memory")
 
 
 @story("silent")
 def a_candidate_that_says_nothing_never_gets_traffic(scene: Scene) -> None:
-    _never_starts(scene, {}, "0 of 1 replicas were ready within 6 s")
+    _never_starts(scene, {}, "is starting or loads the model")
 
 
 def _never_starts(scene: Scene, state: Json, said: str) -> None:
-    old = scene.begin(progressDeadline=SOON)
+    """Its only pod is in that state until the deadline."""
+    old = scene.begin()
     bad = scene.change(0.6, podAnnotations=HELD)
-    if state:
-        scene.waits(bad, state)
+    scene.waits(bad, state)
+    scene.edit(rollout={"progressDeadline": SOON})
     failed = scene.reach(P.FAILED, failed=bad)
     assert failed["cause"] == "ProgressDeadline"
+    assert "0 of 1 replicas were ready within 3 s" in failed["message"]
     assert said in failed["message"]
     assert scene.weights() == [{"a": 100}]
     assert scene.stable == old
@@ -115,11 +116,13 @@ def _never_starts(scene: Scene, state: Json, said: str) -> None:
 
 @story("unrouted")
 def a_route_that_never_takes_the_weight_is_given_up(scene: Scene) -> None:
-    old = scene.begin(progressDeadline=SOON)
+    old = scene.begin()
     bad = scene.change(0.6, ingress=NOWHERE)
+    scene.reach(P.STEPPING, weight=10)
+    scene.edit(rollout={"progressDeadline": SOON})
     failed = scene.reach(P.FAILED, failed=bad)
     assert failed["cause"] == "RouteDeadline"
-    assert scene.weights()[-1] == {"a": 100}
+    scene.weigh({"a": 100})
     scene.edit(ingress=None, decoding=None)
     scene.reach(P.STABLE, stable={"revision": old, "slot": "a"})
     scene.settle()
@@ -134,9 +137,7 @@ def a_route_that_never_takes_all_weight_is_given_up(scene: Scene) -> None:
     scene.order("promote")
     scene.pass_through(P.PROMOTING)
     scene.reach(P.ROLLING_BACK, cause="RouteDeadline")
-    assert scene.weights()[-1] == {"a": 100, "b": 0}, (
-        "until the route says so, clients may be there"
-    )
+    scene.weigh({"a": 100, "b": 0}), ("until the route says so, clients may be there")
     scene.edit(ingress=None)
     scene.reach(P.FAILED, failed=bad)
     assert scene.stable == old

@@ -24,7 +24,7 @@ def a_good_change_gets_all_traffic_step_by_step(scene: Scene) -> None:
     assert scene.serving_slot() == "b"
     assert scene.services.child(INFERENCE_SERVICE, "good-a") is None
     assert old in scene.services.revisions("good"), "the former one can come back"
-    assert "RolloutFinalizing" in scene.reasons()
+    scene.tells("RolloutFinalizing")
 
 
 def _marks(scene: Scene, inference_service: str) -> int:
@@ -98,3 +98,17 @@ def a_spec_that_flaps_ends_where_it_ended(scene: Scene) -> None:
     scene.reach(P.STABLE, stable={"revision": old, "slot": "a"})
     scene.settle()
     assert scene.uids() != pods, "they went in between"
+
+
+@story("cramped")
+def a_candidate_that_has_no_room_to_grow_waits_for_it(scene: Scene) -> None:
+    steps: list[Json] = [{"weight": 10, "pause": "forever"}, {"weight": 50, "replicas": 2}]
+    scene.begin(spec={"resources": {"gpu": {"count": 1}}}, steps=steps, maxGPUs=3)
+    new = scene.change(0.6)
+    scene.reach(P.PAUSED, cause="StepPause")
+    steps[0] = {"weight": 10}
+    scene.edit(rollout={"steps": steps, "maxGPUs": 2})
+    held = scene.reach(P.PAUSED, cause="NoRoom")
+    assert "2 replicas of the candidate do not fit maxGPUs 2" in held["message"]
+    scene.edit(rollout={"maxGPUs": 3})
+    scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})

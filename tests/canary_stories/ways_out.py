@@ -21,7 +21,7 @@ IN_PHASE: dict[P, Json] = {
 }
 """What keeps a rollout in a phase; held pods are let go one by one."""
 
-STEP = {P.STEPPING: {"step": 1}}
+STEP = {P.STEPPING: {"step": 1, "replicas": 2}}
 RESTORED: Json = {"decoding": None, "podAnnotations": None}
 
 
@@ -86,10 +86,22 @@ def promote(scene: Scene, phase: P, revision: str) -> None:
 
 def strategy_changed(scene: Scene, phase: P) -> None:
     begin(scene, phase)
-    lead(scene, phase, 0.51)
+    revision = lead(scene, phase, 0.51)
     scene.edit(rollout={"strategy": "RollingUpdate"})
     scene.pass_through(P.ROLLING_BACK)
+    if "podAnnotations" not in IN_PHASE[phase]:
+        scene.reach(P.STABLE, stable={"revision": revision, "slot": "a"})
     scene.delete()
+
+
+def overdue(scene: Scene, phase: P) -> None:
+    """It does not come to the size of its step."""
+    begin(scene, phase)
+    bad = lead(scene, phase, 0.51)
+    scene.edit(rollout={"progressDeadline": "2s"})
+    failed = scene.reach(P.FAILED, failed=bad)
+    assert failed["cause"] == "ProgressDeadline"
+    assert "1 of 2 replicas were ready within 2 s" in failed["message"]
 
 
 def user_pause(scene: Scene, phase: P) -> None:
@@ -117,6 +129,18 @@ for _phase in IN_PHASE:
     story(f"updating-in-{_phase.lower()}")(partial(strategy_changed, phase=_phase))
     if _phase is not P.PAUSED:
         story(f"held-in-{_phase.lower()}")(partial(user_pause, phase=_phase))
+
+
+for _phase in (P.STEPPING, P.PROMOTING):
+    story(f"overdue-in-{_phase.lower()}")(partial(overdue, phase=_phase))
+
+
+@story("gone-stepping")
+def a_candidate_that_is_lost_while_it_is_sized_has_no_weight(scene: Scene) -> None:
+    begin(scene, P.STEPPING)
+    bad = lead(scene, P.STEPPING, 0.51)
+    scene.lose(bad)
+    scene.reach(P.FAILED, failed=bad, cause="LostReadiness")
 
 
 @story("deleted-in-finalizing")

@@ -23,6 +23,9 @@ NOT_COMPARED = frozenset(
         "lastTransitionTime",
         "lastError",
         "updateStarted",
+        "since",
+        "handled",  # with nonces
+        "measurements",
         "clusterIP",
         "clusterIPs",
         names.APPLIED,  # a digest of the owner and of names, too

@@ -26,7 +26,7 @@ from support.services import Services, condition
 
 P = RolloutPhase
 RECORDED = (SERVICE_RESOURCE, HTTP_ROUTE, POD, INFERENCE_SERVICE)
-WITHIN_S = 200.0
+WITHIN_S = 300.0
 POLL_S = 0.05
 HEARD_S = 0.5
 QUICK: Json = {"interval": "1s", "warmup": "0s", "minSamples": 4}
@@ -35,13 +35,17 @@ KILLED = {"exitCode": 137, "reason": "OOMKilled", "startedAt": None, "finishedAt
 
 @dataclass
 class Scene:
-    """`name` is the service's; `prometheus` the address of the one that scrapes its pods."""
+    """`name` is the service's; `prometheus` the address of the one that scrapes its pods.
+
+    It is `calm` where no operator dies: one that does takes the Event of its last move with it.
+    """
 
     stage: Stage
     history: History
     exporter: Exporter
     prometheus: str
     name: str
+    calm: bool = True
     began: int = field(default=0, repr=False)
 
     @property
@@ -102,7 +106,7 @@ class Scene:
         handled = lambda: (self.rollout.get("handled") or {}).get(kind) == value  # noqa: E731
         self._until(handled, f"{kind} handled")
         assert self.phase == phase, self.rollout
-        self._until(lambda: "OrderRefused" in self.reasons(), "the refusal is told")
+        self.tells("OrderRefused")
 
     def delete(self) -> None:
         """Everything goes."""
@@ -141,11 +145,11 @@ class Scene:
         return [phase for n, phase in enumerate(found) if n == 0 or phase != found[n - 1]]
 
     def reach(self, phase: RolloutPhase, **fields: Any) -> Json:
-        """`status.rollout`, once it is there and has these fields."""
+        """`status.rollout`, once it is there and has these fields; what is left out is empty."""
 
         def there() -> bool:
             found = self.rollout
-            has = all(found.get(key) == value for key, value in fields.items())
+            has = all(found.get(key, type(value)()) == value for key, value in fields.items())
             return found.get("phase") == phase and has
 
         self._until(there, f"{phase} {fields or ''}")
@@ -160,9 +164,18 @@ class Scene:
         found = [_weights(one.body) for one in self.history.of(HTTP_ROUTE, self.name)]
         return [one for n, one in enumerate(found) if n == 0 or one != found[n - 1]]
 
+    def weigh(self, weights: dict[str, int]) -> None:
+        """The route has come to these."""
+        self._until(lambda: self.weights()[-1] == weights, f"weights {weights}")
+
     def settle(self) -> None:
         """Nothing is on its way, and the objects say so."""
         self.services.ready(self.name, WITHIN_S)
+
+    def tells(self, reason: str) -> None:
+        """There is an Event of it."""
+        if self.calm:
+            self._until(lambda: reason in self.reasons(), f"{reason} is told")
 
     def reasons(self) -> set[str]:
         return {event["reason"] for event in self.services.events(self.name)}
@@ -216,11 +229,11 @@ class Scene:
             self._say(pod, status)
 
     def waits(self, revision: str, state: Json) -> None:
-        """A held pod's container is in that state; its name and image as asked for."""
+        """A held pod's container is in that state; in none, it is only waited for."""
         found: Sequence[Json] = self._until(
             lambda: [p for p in self.pods(revision) if p["spec"].get("nodeName")], "a pod"
         )
-        for pod in found:
+        for pod in found if state else ():
             (container,) = pod["spec"]["containers"]
             status = {
                 "name": container["name"],

@@ -1,67 +1,103 @@
 """Stories of rollouts told side by side, on one stage with one operator and one Prometheus."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from canary_stories.book import Story
 from cluster.rig import Rig
 from dfastllm_operator.kinds import Kind
-from support.exporter import exporting
+from e2e.prometheus import NoPrometheus, program
+from support.callledger import Recorded
+from support.exporter import Exporter, exporting
 from support.history import History, remembering
 from support.kubeapi import Json
 from support.operators import Stage, staged
 from support.prometheus import scraping
+from support.reaper import TALKATIVE, reaping
 from support.scene import RECORDED, Scene
 
 AT_ONCE = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """The ends by name: the end state of the service, None if it was deleted."""
+@dataclass
+class Theatre:
+    """Where stories are told; the operators are the stage's own affair."""
 
     stage: Stage
     history: History
-    ends: Mapping[str, Future[Json | None]]
+    exporter: Exporter
+    prometheus: str
+    ends: dict[str, Future[Json | None]] = field(default_factory=dict)
+
+    def scene(self, name: str, *, calm: bool = True) -> Scene:
+        return Scene(self.stage, self.history, self.exporter, self.prometheus, name, calm)
+
+    def end(self, name: str) -> Json | None:
+        """The end state of a story's service, once it is told; None if it was deleted."""
+        return self.ends[name].result()
 
 
 @contextmanager
-def telling(rig: Rig, stories: Mapping[str, Story], also: Sequence[Kind] = ()) -> Iterator[Telling]:
-    """All of them, as many at once as the machine bears; those not begun at the end are not.
-
-    What happens to the kinds in `also` is recorded, too.
-    """
+def theatre(rig: Rig, also: Sequence[Kind] = ()) -> Iterator[Theatre]:
+    """What happens to the kinds in `also` is recorded, too. Skips where there is no Prometheus."""
+    try:
+        program()
+    except NoPrometheus as error:
+        pytest.skip(str(error))
     with (
-        staged(rig) as stage,
+        staged(rig, start=False) as stage,
         exporting() as exporter,
         remembering(rig, stage.namespace, (*RECORDED, *also)) as history,
         scraping(exporter, history, stage.namespace, rig.port()) as prometheus,
     ):
+        yield Theatre(stage, history, exporter, prometheus.url)
 
-        def told(name: str, story: Story) -> Json | None:
-            scene = Scene(stage, history, exporter, prometheus.url, name)
-            story(scene)
-            if not stage.services.has(name):
-                return None
-            end = stage.services.end_state(name)
-            stage.services.delete(name)
-            return end
 
-        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="story")
+@contextmanager
+def telling(
+    theatre: Theatre,
+    stories: Mapping[str, Story],
+    on_write: Callable[[Recorded], None] = lambda _: None,
+    *,
+    calm: bool = True,
+) -> Iterator[None]:
+    """All of them, as many at once as the machine bears; those not begun at the end are not.
+
+    `on_write` hears of all writes of the operator, and may kill it: then it is not `calm`.
+    """
+
+    def told(name: str, story: Story) -> Json | None:
+        story(theatre.scene(name, calm=calm))
+        services = theatre.stage.services
+        if not services.has(name):
+            return None
+        end = services.end_state(name)
+        services.delete(name)
+        return end
+
+    theatre.stage.start(**TALKATIVE)
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="story")
+    with reaping(theatre.stage, on_write):
         try:
-            ends = {name: pool.submit(told, name, story) for name, story in stories.items()}
-            yield Telling(stage, history, ends)
+            for name, story in stories.items():
+                theatre.ends[name] = pool.submit(told, name, story)
+            yield
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def chosen(request: pytest.FixtureRequest, stories: Mapping[str, Story]) -> dict[str, Story]:
-    """Those that tests of the asking module are to be run for."""
-    module = request.node.nodeid
-    mine = [item for item in request.session.items if item.nodeid.startswith(module)]
-    asked = {item.callspec.params.get("name") for item in mine if hasattr(item, "callspec")}
+def chosen(
+    request: pytest.FixtureRequest, test: str, stories: Mapping[str, Story]
+) -> dict[str, Story]:
+    """Those that the asking module's `test` is to be run for."""
+    mine = [item for item in request.session.items if item.path == request.path]
+    asked = {
+        item.callspec.params["name"]
+        for item in mine
+        if isinstance(item, pytest.Function) and item.originalname == test
+    }
     return {name: story for name, story in stories.items() if name in asked}

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import binaries
-from cluster.rig import NEEDED, Rig, running
+pytest.register_assert_rewrite("canary_stories", "support.scene")
+
+from cluster import binaries  # noqa: E402
+from cluster.rig import NEEDED, Rig, running  # noqa: E402
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -1,20 +1,77 @@
-"""Changes of services go out step by step, or come back, on a real control plane."""
+"""Changes of services go out step by step, or come back, on a real control plane.
+
+An operator dies as it has written each transition for the first time, while all stories are told
+side by side: they end as they do without that, and what they say on the way holds.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
-from canary_stories import STORIES
+from canary_stories.every import STORIES
 from cluster.rig import Rig
-from support.telling import Telling, chosen, telling
+from dfastllm_operator.canary.table import TABLE
+from support.endstate import difference
+from support.moves import Moves, Row
+from support.reaper import OncePerTransition
+from support.telling import Theatre, chosen, telling, theatre
+
+COMPARED = ("good", "bad", "back")
+"""Stories that are told without kills, too; the others are so in `make test-slow`."""
+
+NOT_REACHED = {
+    "cannot start",  # no symptom of a pod is known to be hopeless yet
+    "scaler unhealthy",  # there is none here
+}
+
+pytestmark = pytest.mark.timeout(900)  # the first one waits for all that are told beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    theatre: Theatre
+    rows: set[Row]
 
 
 @pytest.fixture(scope="module")
-def told(rig: Rig, request: pytest.FixtureRequest) -> Iterator[Telling]:
-    with telling(rig, chosen(request, STORIES)) as told:
-        yield told
+def calm(rig: Rig, request: pytest.FixtureRequest) -> Iterator[Told]:
+    stories = chosen(request, "test_undisturbed", STORIES)
+    with theatre(rig) as here:
+        moves = Moves(here.stage, lambda name, row: None)
+        with telling(here, stories, moves.on_write, calm=True):
+            yield Told(here, moves.seen)
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_story(told: Telling, name: str) -> None:
-    told.ends[name].result()
+@pytest.fixture(scope="module")
+def killed(rig: Rig, request: pytest.FixtureRequest) -> Iterator[Told]:
+    with theatre(rig) as here:
+        reaper = OncePerTransition(here.stage)
+        stories = chosen(request, "test_killed_in_each_transition", STORIES)
+        with telling(here, stories, reaper.on_write, calm=False):
+            yield Told(here, reaper.killed)
+
+
+CALM = [
+    name if name in COMPARED else pytest.param(name, marks=pytest.mark.slow) for name in STORIES
+]
+
+
+@pytest.mark.parametrize("name", CALM)
+def test_undisturbed(calm: Told, name: str) -> None:
+    calm.theatre.end(name)
+
+
+@pytest.mark.parametrize("name", list(STORIES))
+def test_killed_in_each_transition(killed: Told, name: str, request: pytest.FixtureRequest) -> None:
+    end = killed.theatre.end(name)
+    if end is not None and name in chosen(request, "test_undisturbed", STORIES):
+        undisturbed = request.getfixturevalue("calm").theatre.end(name)
+        assert not difference(undisturbed, end)
+
+
+def test_it_was_killed_in_all_of_them(killed: Told) -> None:
+    for name in STORIES:
+        killed.theatre.end(name)
+    rows = {Row(row.source, row.target, row.words) for row in TABLE if row.words not in NOT_REACHED}
+    assert not sorted(map(str, rows - killed.rows))

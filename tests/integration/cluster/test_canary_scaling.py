@@ -24,7 +24,7 @@ from support.pod_meter import PodMeter, metered, metrics_api
 from support.process import until
 from support.scene import P, Scene
 from support.services import condition
-from support.telling import Telling, telling
+from support.telling import Theatre, telling, theatre
 
 HOLDS_LONG = {"minSamples": 1_000_000}
 WAITS = [{"weight": 50, "pause": "forever"}]
@@ -189,20 +189,20 @@ STORIES: dict[str, Callable[[Scene], None]] = {
 
 
 @pytest.fixture(scope="module")
-def told_all(rig: Rig) -> Iterator[Telling]:
-    also = (DEPLOYMENT, HPA, SCALED_OBJECT)
+def told_all(rig: Rig) -> Iterator[Theatre]:
     with (
         metrics_api(rig),
-        telling(rig, STORIES, also) as begun,
-        metered(rig, begun.stage.namespace, begun.history, METER),
+        theatre(rig, (DEPLOYMENT, HPA, SCALED_OBJECT)) as here,
+        metered(rig, here.stage.namespace, here.history, METER),
+        telling(here, STORIES),
     ):
-        yield begun
+        yield here
 
 
 @pytest.mark.timeout(600)  # the first one waits for the cluster, too
 @pytest.mark.parametrize("name", STORIES)
-def test_story(told_all: Telling, name: str) -> None:
-    told_all.ends[name].result()
+def test_story(told_all: Theatre, name: str) -> None:
+    told_all.end(name)
 
 
 # What is done.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -123,7 +124,24 @@ def ends(world: World) -> tuple[object, ...]:
     )
 
 
-EXAMPLES = 15
+FEW = 15
+MANY = 300
+
+
+def holds(*strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+    """A test over a few examples, and a slow one over many."""
+
+    def of(rule: Callable[..., None]) -> Any:
+        def test(examples: int) -> None:
+            few = settings(
+                max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck)
+            )
+            few(given(*strategies)(rule))()
+
+        long = pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+        return pytest.mark.parametrize("examples", [FEW, long])(test)
+
+    return of
 
 
 @cache
@@ -133,11 +151,7 @@ def undisturbed(max_gpus: int | None) -> tuple[object, ...]:
     return ends(settled(fresh))
 
 
-few = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@few
-@given(paths, st.sampled_from([None, 4, 6]))
+@holds(paths, st.sampled_from([None, 4, 6]))
 def test_every_path_ends_where_the_last_good_spec_leads(path: Path, max_gpus: int | None) -> None:
     world = begun(max_gpus)
     for _ in follow(world, path):
@@ -147,8 +161,7 @@ def test_every_path_ends_where_the_last_good_spec_leads(path: Path, max_gpus: in
     assert ends(settled(world)) == undisturbed(max_gpus)
 
 
-@few
-@given(st.lists(st.tuples(st.sampled_from("ABCD"), st.integers(0, 60)), max_size=8))
+@holds(st.lists(st.tuples(st.sampled_from("ABCD"), st.integers(0, 60)), max_size=8))
 def test_flapping_between_good_and_bad_revisions_ends_as_the_last_one_does(
     asked: list[tuple[str, int]],
 ) -> None:
@@ -165,8 +178,7 @@ def test_flapping_between_good_and_bad_revisions_ends_as_the_last_one_does(
         assert status.stable.revision in GOOD
 
 
-@few
-@given(paths)
+@holds(paths)
 def test_a_bad_revision_never_takes_the_place_of_one_that_serves(path: Path) -> None:
     world = begun()
     world.wanted = "B"
@@ -182,8 +194,7 @@ def test_a_bad_revision_never_takes_the_place_of_one_that_serves(path: Path) -> 
         serves, ready, told = stable, world.ready(stable.slot) > 0, len(world.told)
 
 
-@few
-@given(paths, st.integers(0, 30))
+@holds(paths, st.integers(0, 30))
 def test_a_stale_look_moves_nothing_twice(path: Path, age: int) -> None:
     """A decision on an old status is bound to its resourceVersion, and is decided again."""
     world = begun()
@@ -199,8 +210,7 @@ def test_a_stale_look_moves_nothing_twice(path: Path, age: int) -> None:
         assert first.arrangement is None or not first.moved
 
 
-@few
-@given(paths)
+@holds(paths)
 def test_strategies_can_be_changed_at_any_time(path: Path) -> None:
     world = begun()
     for _ in follow(world, path):
