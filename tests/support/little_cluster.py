@@ -270,7 +270,7 @@ class LittleCluster:
             return
         predictor = service["spec"]["predictor"]
         labels = {**predictor["labels"], **service["metadata"]["labels"]}
-        wanted = int(predictor.get("minReplicas") or self.replicas(deployment))
+        wanted = int(predictor.get("minReplicas", self.replicas(deployment)))
         revision = labels[names.REVISION_LABEL]
         keep = {f"{deployment}-{revision}-{number}" for number in range(wanted)}
         for pod in pods:
