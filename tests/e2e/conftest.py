@@ -84,7 +84,9 @@ def story(request: pytest.FixtureRequest, the_site: Site) -> Iterator[Story]:
     told.passed = request.node.stash.get(PASSED, False)
     told.memory_mib = measured.memory(the_site)
     nodes = len(the_site.kubectl.get("nodes")["items"])
-    report = request.config.stash.setdefault(REPORT, Report(nodes))
+    report = request.config.stash.setdefault(
+        REPORT, Report(nodes, os.environ.get("E2E_REPORT", ""))
+    )
     report.stories.append(told)
 
 

@@ -45,6 +45,7 @@ class Installation:
             "gateway": site.gateway,
             "domain": DOMAIN,
             "logLevel": "debug",
+            "resources.requests.cpu": "250m",  # beside readers and servers that take all there is
             **_image("image", site.operator_image),
             **_image("server.image", site.server_image),
         }

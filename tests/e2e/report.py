@@ -1,10 +1,11 @@
 """What the stories measured: seconds, requests, what was lost, memory of each part.
 
-`E2E_REPORT=1` writes `benchmarks/results/e2e.json`; `PYTHONPATH=tests python -m e2e.report` prints
-that file as tables for `docs/log.md`.
+`E2E_REPORT=1` writes `benchmarks/results/e2e.json`, another word a file of that name: a run of some
+of them. `PYTHONPATH=tests python -m e2e.report [NAME]` prints it as tables for `docs/log.md`.
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,8 +47,8 @@ class Story:
 class Report:
     """Of one run; it notes how busy the machine is when it is made."""
 
-    def __init__(self, nodes: int) -> None:
-        self._file = File(NAME, nodes=nodes)
+    def __init__(self, nodes: int, name: str = "") -> None:
+        self._file = File(NAME if name in ("", "1") else name, nodes=nodes)
         self.stories: list[Story] = []
 
     def write(self) -> str:
@@ -84,7 +85,8 @@ def _memory(stories: list[Mapping[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    print(tables(json.loads((RESULTS / f"{NAME}.json").read_text())["results"]))
+    name = sys.argv[1] if sys.argv[1:] else NAME
+    print(tables(json.loads((RESULTS / f"{name}.json").read_text())["results"]))
 
 
 if __name__ == "__main__":

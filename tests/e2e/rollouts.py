@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dfastllm_operator import names
-from e2e.services import START_S, Services
+from e2e.services import Services
 
 Json = dict[str, Any]
 INTERVAL_S = 2.0
@@ -30,14 +30,16 @@ FROM_THE_PODS = {
     "interval": f"{INTERVAL_S:.0f}s",
     "warmup": "2s",
     "minSamples": SAMPLES,
+    "inconclusiveLimit": 30,
 }
-"""An analysis in a hurry."""
+"""An analysis in such a hurry that there are looks between which nobody asks the candidate."""
 NO_SLOWER = [
     {"name": "tokensPerForward", "maxRegression": 30},
     {"name": "errorRate", "max": 0.01},
 ]
 STATUS = "{.status.rollout}"
 BACKENDS = "{.spec.rules[0].backendRefs}"
+STEPPED_S = 300.0  # all steps of a rollout, on a busy machine
 DONE_S = 60.0  # from the end of a rollout until whoever watches has ended
 
 
@@ -77,7 +79,7 @@ class Course:
         if weights not in self.routes[-1:]:
             self.routes.append(weights)
 
-    def wait(self, phase: str, within_s: float = START_S, **wanted: Any) -> Json:
+    def wait(self, phase: str, within_s: float = STEPPED_S, **wanted: Any) -> Json:
         """The first state of this phase with these fields since the watch began."""
 
         def come() -> Json | None:

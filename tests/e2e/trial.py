@@ -59,19 +59,21 @@ def trying(
     `silent_s` is what a client bears. The way inside is by a pod on `node`, if that is given.
     """
     services.put(name, decoding=THRESHOLD, rollout=rollout, **SMALL, **spec)
-    services.ready(name)
-    services.until(lambda: services.rollout(name).get("phase") == "Stable", "is at rest", name)
-    outside = replace(services.endpoint(name), timeout_s=silent_s)
-    with (
-        inside(services, site, name, node) as local,
-        asking(outside, name, count=OUTSIDE, draw=draw_alike) as outer,
-        asking(local, name, count=INSIDE, seed=1, draw=draw_alike) as inner,
-        following(services, name) as course,
-    ):
-        everybody = Everybody(outer, inner)
-        everybody.wait_for(8)
-        yield everybody, course
-    services.delete(name)
+    try:
+        services.ready(name)
+        services.until(lambda: services.rollout(name).get("phase") == "Stable", "at rest", name)
+        outside = replace(services.endpoint(name), timeout_s=silent_s)
+        with (
+            inside(services, site, name, node) as local,
+            asking(outside, name, count=OUTSIDE, draw=draw_alike) as outer,
+            asking(local, name, count=INSIDE, seed=1, draw=draw_alike) as inner,
+            following(services, name) as course,
+        ):
+            everybody = Everybody(outer, inner)
+            everybody.wait_for(8)
+            yield everybody, course
+    finally:
+        services.delete(name)
 
 
 def promoted(services: Services, name: str, course: Course) -> None:
