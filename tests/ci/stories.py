@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 FIRST = "test_one_small_yaml_ends_in_tokens_through_the_gateway"
+JUDGED = "good_change or more_forwards"  # of canaries: one is promoted, one is rolled back
 SLOWER = 1.5  # how much slower than measured a machine may be
 
 
@@ -28,8 +29,11 @@ STORIES = (
     Story(f"test_minimal.py::{FIRST}", 30),
     Story("test_change.py", 60),
     Story("test_wrong.py", 75),
+    Story("test_canary.py", 200, ("-k", JUDGED)),
     Story("test_keys.py", 45),
     Story("test_faults.py", 360),
+    Story("test_canary.py", 420, ("-k", f"not ({JUDGED})")),
+    Story("test_canary_faults.py", 180),
     Story("test_scale.py", 60),
     Story("test_minimal.py", 75, ("-k", f"not {FIRST}")),
     Story("test_delete.py", 60),

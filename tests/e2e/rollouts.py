@@ -158,36 +158,46 @@ def ctl(services: Services, verb: str, name: str) -> str:
 
 
 class Watch:
-    """`ctl watch` where there is no terminal, until the rollout under way is over."""
+    """`ctl watch` where there is no terminal."""
 
     def __init__(self, services: Services, name: str, file: Path) -> None:
+        self._services = services
+        self._name = name
         self._file = file
         with file.open("w") as out:
             self._process = subprocess.Popen(
-                [*_command(services, "watch", name), "--until-done"],
+                _command(services, "watch", name),
                 env=_environ(),
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
 
-    def end(self) -> tuple[int, list[str]]:
-        """Its exit status and its lines."""
-        status = self._process.wait(DONE_S)
-        return status, self._file.read_text().splitlines()
+    @property
+    def lines(self) -> list[str]:
+        return self._file.read_text().splitlines()
 
-    def kill(self) -> None:
-        self._process.kill()
+    def wait(self, phase: str) -> None:
+        """Until it has told of this phase last."""
+
+        def told() -> bool:
+            return any(phase in line.split() for line in self.lines[-1:])
+
+        self._services.until(told, f"watch tells of {phase}", self._name, DONE_S)
+
+    def end(self) -> None:
+        self._process.terminate()
         self._process.wait()
 
 
 @contextmanager
 def watching(services: Services, name: str, folder: Path) -> Iterator[Watch]:
-    """The rollout must have begun."""
+    """It has told how things stand when the block begins."""
     watch = Watch(services, name, folder / f"watch-{name}.txt")
     try:
+        watch.wait("Stable")
         yield watch
     finally:
-        watch.kill()
+        watch.end()
 
 
 def _is(state: Json, phase: str, wanted: Json) -> bool:

@@ -41,13 +41,14 @@ def claim(services: Services, the_site: Site) -> Iterator[str]:
 def test_a_good_change_is_promoted_step_by_step(
     services: Services, the_site: Site, story: Story, tmp_path: Path
 ) -> None:
-    with trying(services, the_site, "good", canary()) as (clients, course):
+    with (
+        trying(services, the_site, "good", canary()) as (clients, course),
+        watching(services, "good", tmp_path) as watch,
+    ):
         services.edit("good", decoding=AS_GOOD)
-        course.wait("Preparing")
-        with watching(services, "good", tmp_path) as watch:
-            promoted(services, "good", course)
-            status, lines = watch.end()
+        promoted(services, "good", course)
         clients.wait_for(8)
+        watch.wait("Stable")
     clients.lost_nothing(story)
     story.measured(**course.seconds())
     assert course.routes == [
@@ -59,26 +60,28 @@ def test_a_good_change_is_promoted_step_by_step(
     ]
     for readers in (clients.outside, clients.inside):
         assert readers.tally.asked[-1].rule == AS_GOOD["strategy"]
-    assert status == 0, lines
-    assert "tokensPerForward" in "".join(lines)
+    told = "\n".join(watch.lines)
+    for word in ("Preparing", "weight=10 ", "weight=50 ", "tokensPerForward", "Promoting"):
+        assert word in told
 
 
 def test_a_change_that_takes_more_forwards_is_rolled_back(
     services: Services, the_site: Site, story: Story, tmp_path: Path
 ) -> None:
     rollout = canary(analysis={"metrics": NO_SLOWER})
-    with trying(services, the_site, "slow", rollout) as (clients, course):
+    with (
+        trying(services, the_site, "slow", rollout) as (clients, course),
+        watching(services, "slow", tmp_path) as watch,
+    ):
         services.edit("slow", decoding=ONE_BY_ONE)
-        course.wait("Preparing")
-        with watching(services, "slow", tmp_path) as watch:
-            back = course.wait("RollingBack")
-            taken_back(services, "slow", course, "MetricsFailed")
-            status, lines = watch.end()
+        back = course.wait("RollingBack")
+        taken_back(services, "slow", course, "MetricsFailed")
         clients.wait_for(8)
+        watch.wait("Failed")
     clients.lost_nothing(story)
     assert "tokensPerForward" in back["message"]
+    assert back["message"] in "\n".join(watch.lines)
     assert course.most_weight == 10
-    assert status == 1, lines
     failing, began = at(back["tally"], "measuredAt"), at(course.wait("Analyzing"), "confirmedAt")
     by_candidate = clients.outside.tally.by_rule(ONE_BY_ONE["strategy"])
     assert by_candidate, "the candidate had traffic"
