@@ -19,6 +19,7 @@ from pathlib import Path
 
 MODULE = "dfastllm_operator"
 PRELOADED = (f"{MODULE}.cli", f"{MODULE}.app")
+ANSWERS_S = 240.0  # a busy machine imports for minutes; who gives up is told of it as of the next
 
 
 class Forked:
@@ -66,7 +67,8 @@ class Zygote:
         with self.news:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            assert self.news.wait_for(lambda: self._started, 60), "the zygote does not answer"
+            answers = self.news.wait_for(lambda: self._started, ANSWERS_S)
+            assert answers, "the zygote does not answer"
             return Forked(self, self._started.pop())
 
     def close(self) -> None:
