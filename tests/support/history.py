@@ -94,11 +94,24 @@ async def _follow(rig: Rig, namespace: str, kind: Kind, history: History) -> Non
             try:
                 async with session.get(url, ssl=rig.plane.context) as answer:
                     answer.raise_for_status()
-                    async for line in answer.content:
-                        event = json.loads(line)
-                        if event["type"] == "ERROR":
-                            break
-                        history.note(kind, event)
+                    try:
+                        await _listen(answer, kind, history)
+                    finally:
+                        _hang_up(answer)
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(AGAIN_S)
+
+
+async def _listen(answer: aiohttp.ClientResponse, kind: Kind, history: History) -> None:
+    async for line in answer.content:
+        event = json.loads(line)
+        if event["type"] == "ERROR":
+            return
+        history.note(kind, event)
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Without the farewell of TLS, which takes longer than the loop may live."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from cluster.processes import Guard
 from dfastllm_operator.kinds import POD
 from dfastllm_operator.names import SERVICE_LABEL
 from e2e.prometheus import program
@@ -30,7 +31,8 @@ DISCOVERY_S = 0.1
 class Prometheus:
     """One program; `url` is there before it runs, and while it does not."""
 
-    def __init__(self, installed: Path, folder: Path, port: int) -> None:
+    def __init__(self, installed: Path, folder: Path, port: int, guard: Guard) -> None:
+        self._guard = guard
         self.url = f"http://127.0.0.1:{port}"
         self.targets = folder / "targets.json"
         self.targets.write_text("[]")
@@ -47,12 +49,14 @@ class Prometheus:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._argv, stderr=subprocess.DEVNULL)
+        self._guard.started(self._process.pid)  # it ends with us, even if we are killed
         until(self._ready, "Prometheus is ready", WITHIN_S, every_s=0.1)
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._guard.stopped(self._process.pid)
             self._process = None
 
     def discover(self, entries: list[dict[str, object]]) -> None:
@@ -68,12 +72,12 @@ class Prometheus:
 
 @contextmanager
 def scraping(
-    exporter: Exporter, history: History, namespace: str, port: int, *, start: bool = True
+    exporter: Exporter, history: History, namespace: str, port: int, guard: Guard
 ) -> Iterator[Prometheus]:
     """One that knows the pods of `history` as they come and go."""
     installed = program()
     with tempfile.TemporaryDirectory(prefix="dfastllm-prometheus-") as folder:
-        found = Prometheus(installed, Path(folder), port)
+        found = Prometheus(installed, Path(folder), port, guard)
         over = threading.Event()
 
         def discover() -> None:
@@ -87,8 +91,7 @@ def scraping(
         thread = threading.Thread(target=discover, name="discovery")
         thread.start()
         try:
-            if start:
-                found.start()
+            found.start()
             yield found
         finally:
             over.set()

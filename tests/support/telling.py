@@ -52,7 +52,7 @@ def theatre(rig: Rig, also: Sequence[Kind] = ()) -> Iterator[Theatre]:
         staged(rig, start=False) as stage,
         exporting() as exporter,
         remembering(rig, stage.namespace, (*RECORDED, *also)) as history,
-        scraping(exporter, history, stage.namespace, rig.port()) as prometheus,
+        scraping(exporter, history, stage.namespace, rig.port(), stage.guard) as prometheus,
     ):
         yield Theatre(stage, history, exporter, prometheus.url)
 
