@@ -77,7 +77,7 @@ def _container() -> Json:
         "livenessProbe": _probe("/livez", period_s=20),
         "readinessProbe": _probe("/readyz", period_s=5),
         "resources": {
-            "requests": {"cpu": "10m", "memory": "128Mi"},
+            "requests": {"cpu": "100m", "memory": "128Mi"},
             "limits": {"cpu": "500m", "memory": "256Mi"},
         },
         "securityContext": {
