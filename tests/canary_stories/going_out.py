@@ -38,12 +38,14 @@ def _marks(scene: Scene, inference_service: str) -> int:
 
 @story("pausing")
 def steps_are_held_as_long_as_they_say(scene: Scene) -> None:
-    scene.begin(steps=[{"weight": 10, "pause": "3s"}, {"weight": 40, "pause": "3s"}])
+    scene.begin(steps=[{"weight": 10, "pause": "8s"}, {"weight": 40, "pause": "8s"}])
     new = scene.change(0.6)
-    scene.reach(P.PAUSED, step=1)
+    scene.pass_through(P.PAUSED)
     scene.reach(P.STABLE)
     assert scene.stable == new
-    assert scene.phases().count(P.PAUSED) == 2
+    held = scene.phases().count(P.PAUSED)
+    # An operator that died before it said so may come back when the pause is over.
+    assert held == 2 if scene.calm else held >= 1
     assert [weights["b"] for weights in scene.weights() if "b" in weights] == [10, 40, 100, 100]
 
 
