@@ -98,6 +98,7 @@ EDITS = {
         {"monitoring": {"interval": "5s"}}, "PodMonitor", first={"monitoring": {"enabled": True}}
     ),
     "networkPolicy": _still({"networkPolicy": {"enabled": True}}, "NetworkPolicy"),
+    "rollout": _still({"rollout": {"strategy": "Canary", "revisionHistoryLimit": 7}}),
     "paused": _still({"paused": True}),
 }
 """What is taken over only in part, or stops all else, comes last."""
