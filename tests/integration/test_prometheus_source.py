@@ -5,7 +5,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from dfastllm_operator.analysis import (
     replay,
 )
 from dfastllm_operator.analysis.measure import finished
+from dfastllm_operator.analysis.replay import JUST_NOW_S
 from dfastllm_operator.analysis.series import Flaw
 from dfastllm_operator.gates.measurement import Outcome
 from e2e.prometheus import NoPrometheus, program
@@ -65,7 +66,8 @@ class Scraped:
             looks = self.sample(at).looks
             wanted = {Side.STABLE: self.stable, Side.CANDIDATE: self.candidate}
             known = all(
-                server.reading() in looks[side].readings.values() for side, server in wanted.items()
+                server.reading() in (replace(r, at=None) for r in looks[side].readings.values())
+                for side, server in wanted.items()
             )
             return at if known else 0.0
 
@@ -152,6 +154,7 @@ def test_a_rollout_is_judged_by_what_prometheus_has(scraped: Scraped) -> None:
     window = opening(began, 0).after(scraped.sample(began))
     scraped.stable.answer(30)
     scraped.candidate.answer(12, tokens=10)
+    time.sleep(JUST_NOW_S)  # what opened later than this ago is not replayed
     ended = scraped.settled()
     window = window.after(scraped.sample(ended))
     assert finished(window.side(Side.CANDIDATE)) == 12

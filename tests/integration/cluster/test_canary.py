@@ -25,6 +25,9 @@ NOT_REACHED = {
     "scaler unhealthy",  # there is none here
 }
 
+BY_CHANCE = {Row("Paused", "Paused", "measured")}
+"""Written where a look says something else than the one before while the rollout is held."""
+
 pytestmark = pytest.mark.timeout(900)  # the first one waits for all that are told beside it
 
 
@@ -74,4 +77,4 @@ def test_it_was_killed_in_all_of_them(killed: Told) -> None:
     for name in STORIES:
         killed.theatre.end(name)
     rows = {Row(row.source, row.target, row.words) for row in TABLE if row.words not in NOT_REACHED}
-    assert not sorted(map(str, rows - killed.rows))
+    assert not sorted(map(str, rows - BY_CHANCE - killed.rows))
