@@ -51,6 +51,17 @@ def after_a_failure_another_change_goes_out(scene: Scene) -> None:
     scene.settle()
 
 
+@story("worse-while-held")
+def a_held_candidate_that_gets_worse_is_rolled_back(scene: Scene) -> None:
+    old = scene.begin(steps=[{"weight": 50, "pause": "forever"}, {"weight": 100}])
+    bad = scene.change(0.6)
+    scene.reach(P.PAUSED, cause="StepPause")
+    scene.behave("b", forwards=100)
+    failed = scene.reach(P.FAILED, failed=bad)
+    assert failed["cause"] == "MetricsFailed"
+    assert scene.stable == old
+
+
 @story("forgiven")
 def a_change_during_the_way_back_is_the_next_candidate(scene: Scene) -> None:
     scene.begin(steps=[{"weight": 50}])

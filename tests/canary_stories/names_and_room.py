@@ -11,7 +11,8 @@ from support.scene import WITHIN_S, P, Scene
 
 TINY = "builtin://tiny"
 QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
-GPUS = "requests.nvidia.com/gpu"
+CLASS = "system-node-critical"
+"""Of the candidate alone: the quota is for pods of this class, not for those of other stories."""
 
 
 @story("renamed")
@@ -58,10 +59,10 @@ def a_candidate_that_a_quota_keeps_out_waits_and_says_so(scene: Scene) -> None:
     scene.begin(steps=[{"weight": 50}])
     pods = scene.uids()
     _allow(scene, 0)
-    new = scene.change(0.6, resources={"gpu": {"count": 1}})
+    new = scene.change(0.6, priorityClassName=CLASS)
     scene.reach(P.PAUSED, cause="NoRoom")
     held = scene.services.wait("RolloutBlocked", "True", "NoRoom", scene.name, WITHIN_S)
-    assert "exceeded quota: gpus" in held["message"]
+    assert "exceeded quota: few" in held["message"]
     assert "rollout.strategy RollingUpdate would go without a gate" in held["message"]
     scene.services.wait("Ready", "True", "Serving", scene.name, WITHIN_S)
     assert scene.uids() == pods, "stable serves on"
@@ -71,6 +72,8 @@ def a_candidate_that_a_quota_keeps_out_waits_and_says_so(scene: Scene) -> None:
     scene.services.wait("RolloutBlocked", "False", "NotBlocked", scene.name, WITHIN_S)
 
 
-def _allow(scene: Scene, gpus: int) -> None:
-    body: Json = {"metadata": {"name": "gpus"}, "spec": {"hard": {GPUS: str(gpus)}}}
+def _allow(scene: Scene, pods: int) -> None:
+    of_class = {"scopeName": "PriorityClass", "operator": "In", "values": [CLASS]}
+    spec = {"hard": {"pods": str(pods)}, "scopeSelector": {"matchExpressions": [of_class]}}
+    body: Json = {"metadata": {"name": "few"}, "spec": spec}
     scene.services.api.apply(QUOTA, scene.stage.namespace, body)

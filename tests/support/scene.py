@@ -103,7 +103,10 @@ class Scene:
     def refused(self, kind: str, revision: str = "") -> None:
         """The order changes nothing, and that is told."""
         phase, value = self.phase, self.order(kind, revision)
-        handled = lambda: (self.rollout.get("handled") or {}).get(kind) == value  # noqa: E731
+
+        def handled() -> bool:
+            return bool((self.rollout.get("handled") or {}).get(kind) == value)
+
         self._until(handled, f"{kind} handled")
         assert self.phase == phase, self.rollout
         self.tells("OrderRefused")

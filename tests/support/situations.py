@@ -1,10 +1,13 @@
 """Situations of the operator's pure half, built as the API server would show them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from dfastllm_operator import names
 from dfastllm_operator.api import DFastLLMService, parse
+from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.state import Assigned, RolloutStatus
 from dfastllm_operator.core import Key, Platform, Resolved, Seen
 from dfastllm_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE
 from dfastllm_operator.observe import Observed
@@ -30,6 +33,23 @@ def raw(spec: dict[str, Any], *, status: dict[str, Any] | None = None) -> dict[s
         "spec": {"model": {"uri": "builtin://tiny"}, **spec},
         **({"status": status} if status is not None else {}),
     }
+
+
+def trial(stable: str, candidate: str, since: datetime, *, floor: int) -> RolloutStatus:
+    """A rollout whose candidate, in slot b, has had a tenth of the traffic since then."""
+    return RolloutStatus(
+        phase=RolloutPhase.ANALYZING,
+        since=since,
+        stable=Assigned(stable, "a"),
+        candidate=Assigned(candidate, "b"),
+        weight=10,
+        confirmed=10,
+        confirmed_at=since,
+        step_since=since,
+        exposed=True,
+        replicas=1,
+        floor=floor,
+    )
 
 
 def service(spec: dict[str, Any]) -> DFastLLMService:

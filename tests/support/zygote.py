@@ -7,6 +7,7 @@ those of `subprocess`.
 
 import atexit
 import functools
+import itertools
 import json
 import os
 import runpy
@@ -19,7 +20,7 @@ from pathlib import Path
 
 MODULE = "dfastllm_operator"
 PRELOADED = (f"{MODULE}.cli", f"{MODULE}.app")
-ANSWERS_S = 240.0  # a busy machine imports for minutes; who gives up is told of it as of the next
+ANSWERS_S = 240.0  # a busy machine imports for minutes
 
 
 class Forked:
@@ -56,20 +57,22 @@ class Zygote:
         )
         self.news = threading.Condition()
         self.ended: dict[int, int] = {}
-        self._started: list[int] = []
+        self._requests = itertools.count()
+        self._started: dict[int, int] = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         atexit.register(self.close)
 
     def fork(self, argv: list[str], environ: Mapping[str, str], log: Path) -> Forked:
         request = {"argv": argv, "environ": dict(environ), "log": str(log)}
+        number = next(self._requests)
         assert self._process.stdin is not None
         with self.news:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(json.dumps([number, request]) + "\n")
             self._process.stdin.flush()
-            answers = self.news.wait_for(lambda: self._started, ANSWERS_S)
+            answers = self.news.wait_for(lambda: number in self._started, ANSWERS_S)
             assert answers, "the zygote does not answer"
-            return Forked(self, self._started.pop())
+            return Forked(self, self._started.pop(number))
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -87,7 +90,7 @@ class Zygote:
                 if "status" in told:
                     self.ended[told["pid"]] = told["status"]
                 else:
-                    self._started.append(told["pid"])
+                    self._started[told["number"]] = told["pid"]
                 self.news.notify_all()
 
 
@@ -105,11 +108,12 @@ def _serve() -> dict[str, object] | None:
     """Returns in each child with what it is to be, and None in the end."""
     signal.signal(signal.SIGCHLD, _reap)
     for line in sys.stdin:
+        number, request = json.loads(line)
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            return dict(json.loads(line))
-        _tell(pid=pid)
+            return dict(request)
+        _tell(pid=pid, number=number)
     return None
 
 

@@ -23,14 +23,13 @@ class Gateway:
         gateway = own_gateway(spec, platform)
         if gateway is None:
             why = (
-                "ingress.enabled is false"
-                if not spec.ingress.enabled
-                else "KServe's own route serves it, which splits no traffic"
+                "KServe's own route serves it, which splits no traffic: set ingress.gateway"
+                if spec.ingress.enabled
+                else "ingress.enabled is false: set it to true"
             )
             yield Obstacle(
                 Reason.NO_OWN_ROUTE,
-                f"A canary needs a route of the operator's on a Gateway, and {why}: set "
-                "ingress.gateway.",
+                f"A canary needs a route of the operator's on a Gateway, and {why}.",
             )
         elif not platform.serves(HTTP_ROUTE):
             yield Obstacle(

@@ -25,9 +25,6 @@ NOT_REACHED = {
     "scaler unhealthy",  # there is none here
 }
 
-BY_CHANCE = {Row("Paused", "Paused", "measured")}
-"""Written where a look says something else than the one before while the rollout is held."""
-
 pytestmark = pytest.mark.timeout(900)  # the first one waits for all that are told beside it
 
 
@@ -65,7 +62,6 @@ def test_undisturbed(calm: Told, name: str) -> None:
     calm.theatre.end(name)
 
 
-@pytest.mark.slow  # not settled: on a busy machine some wait for ever after a kill, see docs/log.md
 @pytest.mark.parametrize("name", list(STORIES))
 def test_killed_in_each_transition(killed: Told, name: str, request: pytest.FixtureRequest) -> None:
     end = killed.theatre.end(name)
@@ -74,9 +70,9 @@ def test_killed_in_each_transition(killed: Told, name: str, request: pytest.Fixt
         assert not difference(undisturbed, end)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # where an operator is when it is killed is chance: now and then one is missed
 def test_it_was_killed_in_all_of_them(killed: Told) -> None:
     for name in STORIES:
         killed.theatre.end(name)
     rows = {Row(row.source, row.target, row.words) for row in TABLE if row.words not in NOT_REACHED}
-    assert not sorted(map(str, rows - BY_CHANCE - killed.rows))
+    assert not sorted(map(str, rows - killed.rows))

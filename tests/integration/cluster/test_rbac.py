@@ -92,8 +92,7 @@ def _grow_a_candidate(stage: Stage) -> None:
     rollout = {"strategy": "Canary", "steps": steps}
     services.create("grown", replicas={"max": 2}, autoscaling=KEDA, rollout=rollout)
     services.ready("grown")
-    told = lambda: services.get("grown")["status"].get("rollout")  # noqa: E731
-    until(told, "a revision to begin from")
+    until(lambda: services.get("grown")["status"].get("rollout"), "a revision to begin from")
     services.edit("grown", decoding={"threshold": 0.8})
     until(lambda: len(services.pods("grown")) == 3, "a candidate of two pods")
     services.delete("grown")

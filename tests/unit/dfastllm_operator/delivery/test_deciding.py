@@ -18,7 +18,7 @@ from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.rollout import rollout
 from dfastllm_operator.status import compose, condition
 from dfastllm_operator.wanted import wanted_children
-from support.situations import GATEWAY, observed, platform, record, service
+from support.situations import GATEWAY, observed, platform, record, service, trial
 from support.slots import OWNER, pod, route, slot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,19 +28,7 @@ H_OLD, H_NEW = (revision_hash(service(spec).spec) for spec in (OLD, NEW))
 CANARY: dict[str, Any] = {"rollout": {"strategy": "Canary"}}
 ON_GATEWAY = platform(gateway=GATEWAY)
 STABLE = RolloutStatus(since=NOW, stable=Assigned(H_OLD, "a"))
-TRIAL = RolloutStatus(
-    phase=RolloutPhase.ANALYZING,
-    since=NOW,
-    stable=Assigned(H_OLD, "a"),
-    candidate=Assigned(H_NEW, "b"),
-    weight=10,
-    confirmed=10,
-    confirmed_at=NOW,
-    step_since=NOW,
-    exposed=True,
-    replicas=1,
-    floor=2,
-)
+TRIAL = trial(H_OLD, H_NEW, NOW, floor=2)
 
 
 def recorded(spec: dict[str, Any]) -> Seen:

@@ -19,7 +19,7 @@ from dfastllm_operator.observe import Observed
 from dfastllm_operator.pinning import pins
 from dfastllm_operator.revision import revision_hash
 from dfastllm_operator.wanted import wanted_children
-from support.situations import GATEWAY, observed, platform, record, service
+from support.situations import GATEWAY, observed, platform, record, service, trial
 from support.slots import OWNER, inference_service, pod, route, slot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,19 +30,7 @@ H_OLD, H_NEW = (revision_hash(service(spec).spec) for spec in (OLD, NEW))
 HPA_BY_CPU: dict[str, Any] = {"type": "hpa", "metric": "cpu"}
 BY_KEDA: dict[str, Any] = {"type": "keda", "keda": {"serverAddress": "http://prometheus:9090"}}
 BOTH = route({"a": 90, "b": 10})
-TRIAL = RolloutStatus(
-    phase=RolloutPhase.ANALYZING,
-    since=NOW,
-    stable=Assigned(H_OLD, "a"),
-    candidate=Assigned(H_NEW, "b"),
-    weight=10,
-    confirmed=10,
-    confirmed_at=NOW,
-    step_since=NOW,
-    exposed=True,
-    replicas=1,
-    floor=3,
-)
+TRIAL = trial(H_OLD, H_NEW, NOW, floor=3)
 PROMOTED = RolloutStatus(
     phase=RolloutPhase.FINALIZING,
     since=NOW,
