@@ -7,9 +7,11 @@ writing the status makes the same Event again, which the API server knows alread
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from dfastllm_operator import names
+from dfastllm_operator.canary.record import from_news
 from dfastllm_operator.conditions import ConditionType, Reason
 from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import SERVICE_RESOURCE
@@ -25,6 +27,9 @@ ON_THE_WAY = frozenset(
 
 TOLD_ALREADY = frozenset({Reason.ROLLOUT_FAILED})
 """Reasons of which the move of a rollout has an Event of its own."""
+
+TOLD_WITHIN = timedelta(minutes=30)
+"""An API server keeps Events for an hour, unless it was told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +132,22 @@ def _event(
     return _written(raw, said, step, now, reporter)
 
 
-def news_of_rollout(raw: Json, said: Said, moved: Json, now: str, reporter: str) -> Json:
-    """The Event of a move of the rollout, to be told once `moved` has been accepted."""
-    step = digest({"uid": raw["metadata"]["uid"], "rollout": moved, "reason": said.reason})
-    return _written(raw, said, step, now, reporter)
+def news_of_rollout(raw: Json, now: datetime, reporter: str) -> Json | None:
+    """The Event of the latest move of the rollout, as it was written with it.
+
+    Whoever makes it again gives it the same name. None when there is none, and when it is so old
+    that the API server may have forgotten the first one.
+    """
+    try:
+        found = raw["status"]["rollout"]["news"]
+        news, at = from_news(found)
+    except (KeyError, TypeError, ValueError):  # none, or somebody else's
+        return None
+    if now - at > TOLD_WITHIN:
+        return None
+    said = Said(news.reason, news.message, news.warning)
+    step = digest({"uid": raw["metadata"]["uid"], "rollout": found})
+    return _written(raw, said, step, at.strftime("%Y-%m-%dT%H:%M:%SZ"), reporter)
 
 
 def _written(raw: Json, said: Said, step: str, now: str, reporter: str) -> Json:

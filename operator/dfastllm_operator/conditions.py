@@ -98,6 +98,7 @@ class Reason(Described):
         "The container cannot be started, as when a Secret or key of `env` is missing.",
     )
     LOAD_FAILED = "LoadFailed", "The server ends before it is ready; see the pod's log."
+    NODE_LOST = "NodeLost", "The node of a pod that was ready reports no more."
     LOADING = "Loading", "Pods are starting, fetching or loading the model."
     START_TIMED_OUT = "StartTimedOut", "No replica became ready within `startupTimeout`."
     SCALED_TO_ZERO = "ScaledToZero", "No replica is asked for."
@@ -238,6 +239,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.OUT_OF_MEMORY,
         Reason.START_FAILED,
         Reason.LOAD_FAILED,
+        Reason.NODE_LOST,
         Reason.START_TIMED_OUT,
     ),
     ConditionType.ROUTE_READY: (

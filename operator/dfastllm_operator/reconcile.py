@@ -88,7 +88,9 @@ class Reconciler:
             self._census.forget(key)
             self._applier.forget(key)
             self._measuring.forget(key)
+            self._reporter.forget(key)
             return None
+        await self._reporter.tell(raw, self._clock())
         try:
             observed = await observe(raw, self._platform(), self._store, self._cluster, self._hub)
         except Refuse as problem:
@@ -100,7 +102,7 @@ class Reconciler:
             delivery = await self._deliver(observed, plan)
             plan, decision = delivery.plan, delivery.decision
             if decision.moved:
-                return 0.0 if await self._reporter.move(observed, decision, self._now()) else None
+                return 0.0 if await self._reporter.move(observed, decision, self._clock()) else None
         try:
             applied = await self._carry_out(observed, plan)
         except Refuse as problem:  # the record of a newer operator

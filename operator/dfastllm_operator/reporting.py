@@ -1,8 +1,10 @@
 """Says how a service is: its status, bound to what was looked at, Events and the log."""
 
+from datetime import datetime
+
 import structlog
 
-from dfastllm_operator.announce import Said, events, news_of_rollout
+from dfastllm_operator.announce import events, news_of_rollout
 from dfastllm_operator.apply import Applied
 from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.census import Census
@@ -27,6 +29,8 @@ class Reporter:
         self._store = store
         self._census = census
         self._name = name
+        self._told: dict[Key, str] = {}
+        """The latest Event of a rollout that this operator told, or heard to be told."""
 
     async def report(
         self, raw: Json, status: Json, now: str, applied: Applied | None = None
@@ -50,12 +54,12 @@ class Reporter:
                 trouble=[t.message for t in applied.troubles] if applied is not None else [],
             )
 
-    async def move(self, observed: Observed, decision: Decision, now: str) -> bool:
-        """Write where the rollout is now, before anything is done about it; then tell it.
+    async def move(self, observed: Observed, decision: Decision, now: datetime) -> bool:
+        """Write where the rollout is now, before anything is done about it.
 
         Whoever saw an old state, or leads no more, is refused here, and is woken by the newer one.
         """
-        raw, status = observed.raw, moved_status(observed, decision)
+        raw, status = observed.raw, moved_status(observed, decision, now)
         logger.debug(
             "rollout moves",
             service=str(observed.service.key),
@@ -75,11 +79,19 @@ class Reporter:
             weight=decision.status.weight,
             why=decision.news.message if decision.news else "",
         )
-        if (news := decision.news) is not None:
-            said = Said(news.reason, news.message, news.warning)
-            event = news_of_rollout(raw, said, status["rollout"], now, self._name)
-            await self._announce(event)
         return True
+
+    async def tell(self, raw: Json, now: datetime) -> None:
+        """The Event of the latest move of the rollout, of whichever operator wrote it."""
+        key = Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        event = news_of_rollout(raw, now, self._name)
+        if event is None or self._told.get(key) == event["metadata"]["name"]:
+            return
+        if await self._announce(event):
+            self._told[key] = event["metadata"]["name"]
+
+    def forget(self, key: Key) -> None:
+        self._told.pop(key, None)
 
     async def _write_status(self, raw: Json, status: Json) -> bool:
         """Whether it was accepted.
@@ -96,13 +108,16 @@ class Reporter:
         self._store.put(SERVICE_RESOURCE, written)
         return True
 
-    async def _announce(self, event: Json) -> None:
+    async def _announce(self, event: Json) -> bool:
+        """Whether it is told now."""
         try:
             await self._cluster.create(EVENT, event)
         except Conflict:
             logger.debug("told already", name=event["metadata"]["name"])
         except ApiError as error:  # it would be a pity about the status
             logger.warning("event not written", reason=event["reason"], error=str(error))
+            return False
+        return True
 
 
 def _status_body(raw: Json, status: Json) -> Json:

@@ -3,7 +3,7 @@
 Pure. The most telling symptom of all pods wins, so that one line of status says what to do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,8 @@ from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json
 
 INITIALIZER = "storage-initializer"
-PULL_FAILURES = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
-)
+INVALID_NAME = "InvalidImageName"
+PULL_FAILURES = frozenset({"ErrImagePull", "ImagePullBackOff", INVALID_NAME, "ErrImageNeverPull"})
 START_FAILURES = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
 )
@@ -22,11 +21,15 @@ OUT_OF_MEMORY = "OOMKilled"
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """One reason and its sentence. `fatal`: waiting alone will not help."""
+    """One reason and its sentence.
+
+    `fatal`: waiting alone will not help; `hopeless`: nothing will but another spec.
+    """
 
     reason: Reason
     message: str
     fatal: bool = False
+    hopeless: bool = False
 
 
 ORDER = (
@@ -35,6 +38,7 @@ ORDER = (
     Reason.DOWNLOAD_FAILED,
     Reason.START_FAILED,
     Reason.LOAD_FAILED,
+    Reason.NODE_LOST,
     Reason.GPU_UNAVAILABLE,
     Reason.UNSCHEDULABLE,
     Reason.LOADING,
@@ -54,6 +58,11 @@ def of_pod(pod: Json) -> Symptom | None:
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     if pod["metadata"].get("deletionTimestamp") or _true(conditions.get("Ready")):
         return None
+    if _is_silent(conditions):
+        node = (pod.get("spec") or {}).get("nodeName")
+        return Symptom(
+            Reason.NODE_LOST, f"Pod {name} was ready, but its node {node} reports no more."
+        )
     scheduled = conditions.get("PodScheduled") or {}
     if scheduled.get("status") == "False":
         return _unscheduled(name, str(scheduled.get("message") or "no node fits"))
@@ -62,6 +71,13 @@ def of_pod(pod: Json) -> Symptom | None:
         or _of_containers(name, status.get("containerStatuses") or [])
         or Symptom(Reason.LOADING, f"Pod {name} is starting or loads the model.")
     )
+
+
+def _is_silent(conditions: Mapping[str, Json]) -> bool:
+    """A node's end shows in this alone: the node controller turns Ready, and gives no reason."""
+    ready = conditions.get("Ready") or {}
+    turned = ready.get("status") == "False" and not ready.get("reason")
+    return turned and _true(conditions.get("ContainersReady"))
 
 
 def _unscheduled(name: str, message: str) -> Symptom:
@@ -87,7 +103,10 @@ def _of_container(pod: str, status: Json) -> Symptom | None:
         text = waiting.get("message") or reason
         image = status.get("image")
         return Symptom(
-            Reason.IMAGE_PULL_FAILED, f"Pod {pod} cannot pull {image}: {text}", fatal=True
+            Reason.IMAGE_PULL_FAILED,
+            f"Pod {pod} cannot pull {image}: {text}",
+            fatal=True,
+            hopeless=reason == INVALID_NAME,
         )
     if reason in START_FAILURES:
         text = waiting.get("message") or reason

@@ -100,6 +100,19 @@ def an_image_that_cannot_be_pulled_never_gets_traffic(scene: Scene) -> None:
     _never_starts(scene, {"waiting": waiting}, "cannot pull")
 
 
+@story("misnamed")
+def an_image_whose_name_is_none_is_not_waited_for(scene: Scene) -> None:
+    old = scene.begin()
+    bad = scene.change(0.6, podAnnotations=HELD)
+    waiting = {"reason": "InvalidImageName", "message": "invalid reference format"}
+    scene.waits(bad, {"waiting": waiting})
+    failed = scene.reach(P.FAILED, failed=bad)
+    assert failed["cause"] == "CannotStart"
+    assert "invalid reference format" in failed["message"]
+    assert scene.weights() == [{"a": 100}]
+    assert scene.stable == old
+
+
 @story("too-large")
 def a_model_that_does_not_fit_into_memory_never_gets_traffic(scene: Scene) -> None:
     _never_starts(scene, {"terminated": KILLED}, "memory")
@@ -148,7 +161,7 @@ def a_route_that_never_takes_all_weight_is_given_up(scene: Scene) -> None:
     scene.order("promote")
     scene.pass_through(P.PROMOTING)
     scene.reach(P.ROLLING_BACK, cause="RouteDeadline")
-    scene.weigh({"a": 100, "b": 0}), ("until the route says so, clients may be there")
+    scene.weigh({"a": 100, "b": 0})  # until the route says so, clients may be there
     scene.edit(ingress=None)
     scene.reach(P.FAILED, failed=bad)
     assert scene.stable == old

@@ -15,10 +15,12 @@ from e2e.rollouts import at, canary
 from e2e.services import Json, Services
 from e2e.site import Site
 from e2e.trial import taken_back, trying, wall
+from support.services import condition
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 SILENT_S = 20.0  # and a client gives up
 LOST_S = 180.0  # from the loss of a node until it is known, and what was on it given up
+NODE_LOST = "reports no more"
 ROUTED_S = 5.0  # gateways act some time after they report
 HALF = ({"weight": 50, "pause": "forever"}, {"weight": 100})
 
@@ -41,6 +43,10 @@ def on(node: str) -> Json:
     return {"nodeSelector": {"kubernetes.io/hostname": node}}
 
 
+def says_so(services: Services) -> bool:
+    return NODE_LOST in condition(services.get("split"), "Progressing").get("message", "")
+
+
 def test_the_loss_of_a_candidates_node_ends_its_rollout(
     services: Services, the_site: Site, own: Cluster, apart: tuple[str, str], story: Story
 ) -> None:
@@ -53,6 +59,7 @@ def test_the_loss_of_a_candidates_node_ends_its_rollout(
         course.wait("Paused", cause="StepPause")
         died = wall(time.monotonic())
         own.stop(lost)
+        services.until(lambda: says_so(services), "the message names the node", "split", LOST_S)
         course.wait("RollingBack", LOST_S)
         clients.wait_for(16)
         own.start(lost)

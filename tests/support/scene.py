@@ -7,6 +7,7 @@ it misses none, and asks the API server for nothing it was told already.
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 from cluster.nodes import HOLD
 from dfastllm_operator import names
+from dfastllm_operator.canary.events import ENTERED, Told
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.kinds import HTTP_ROUTE, INFERENCE_SERVICE, POD, SERVICE, SERVICE_RESOURCE
 from support.exporter import Exporter
@@ -37,7 +39,7 @@ KILLED = {"exitCode": 137, "reason": "OOMKilled", "startedAt": None, "finishedAt
 class Scene:
     """`name` is the service's; `prometheus` the address of the one that scrapes its pods.
 
-    It is `calm` where no operator dies: one that does takes the Event of its last move with it.
+    It is `calm` where no operator dies.
     """
 
     stage: Stage
@@ -177,11 +179,22 @@ class Scene:
 
     def tells(self, reason: str) -> None:
         """There is an Event of it."""
-        if self.calm:
-            self._until(lambda: reason in self.reasons(), f"{reason} is told")
+        self._until(lambda: reason in self.reasons(), f"{reason} is told")
 
     def reasons(self) -> set[str]:
         return {event["reason"] for event in self.services.events(self.name)}
+
+    def tells_each_move_once(self) -> None:
+        """Every one that was written with news has one Event, whoever died in between."""
+        news = {json.dumps(one["news"], sort_keys=True) for one in self.past if "news" in one}
+        wanted = Counter((one["reason"], one["message"]) for one in map(json.loads, news))
+
+        def told() -> Counter[tuple[str, str]]:
+            events = self.services.events(self.name)
+            return Counter((e["reason"], e["message"]) for e in events if _of_rollout(e))
+
+        self._until(lambda: wanted <= told(), f"told: {wanted}")
+        assert told() == wanted
 
     def serving_slot(self) -> str:
         """Where the Service of the CR leads."""
@@ -283,6 +296,10 @@ class Scene:
         calls = self.stage.proxy.ledger.writes
         mine = [c for c in calls if c.name == self.name or c.name.startswith(f"{self.name}-")]
         return [str(c) for c in mine if c.resource != SERVICE_RESOURCE.plural]
+
+
+def _of_rollout(event: Json) -> bool:
+    return event["reason"].startswith(ENTERED) or event["reason"] in set(Told)
 
 
 def _weights(route: Json) -> dict[str, int]:

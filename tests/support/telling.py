@@ -71,10 +71,12 @@ def telling(
     """
 
     def told(name: str, story: Story) -> Json | None:
-        story(theatre.scene(name, calm=calm))
+        scene = theatre.scene(name, calm=calm)
+        story(scene)
         services = theatre.stage.services
         if not services.has(name):
             return None
+        scene.tells_each_move_once()
         end = services.end_state(name)
         services.delete(name)
         return end

@@ -134,6 +134,15 @@ class RolloutMeasurement(Struct):
     message: str | None = Field(default=None, description="Why, in a sentence.")
 
 
+class RolloutNews(Struct):
+    """What the Event of the latest move says; with the move it is written, then it is told."""
+
+    time: Time = Field(description="When the move was written.")
+    type: str = Field(description="Normal or Warning.")
+    reason: str = Field(description="Why, in one CamelCase word.")
+    message: str = Field(description="What moved, in a sentence.")
+
+
 class RolloutReport(Struct):
     """The rollout as it was decided last; what is at its default is left out."""
 
@@ -169,6 +178,7 @@ class RolloutReport(Struct):
         default=(), description="The latest look."
     )
     measured: str | None = Field(default=None, description="The latest look in one line.")
+    news: RolloutNews | None = Field(default=None, description="The latest move that is told.")
 
 
 class Status(Struct):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dfastllm_operator.api.structure import camel_name
+from dfastllm_operator.canary.decision import News
 from dfastllm_operator.canary.phase import IN_PROGRESS, WITHDRAWING, Cause, RolloutPhase
 from dfastllm_operator.canary.room import ALL
 from dfastllm_operator.canary.state import Assigned, Handled, Leaving, RolloutStatus, Tally
@@ -21,6 +22,9 @@ _PARTS: dict[str, type[Any]] = {
     "tally": Tally,
     "handled": Handled,
 }
+LONGEST_NEWS = 1024
+"""Characters, as in an Event."""
+
 _TIMES = frozenset({"since", "confirmed_at", "step_since", "lost_at", "measured_at"})
 
 
@@ -38,6 +42,19 @@ def from_status(found: Json) -> RolloutStatus:
     if not _is_sound(status):
         raise ValueError(f"phase {status.phase} with other parts than it has")
     return status
+
+
+def to_news(news: News, at: datetime) -> Json:
+    """`status.rollout.news`: what is to be told of a move, as it is written with it."""
+    kind = "Warning" if news.warning else "Normal"
+    found = {"time": _spelled(at), "type": kind, "reason": news.reason}
+    return {**found, "message": news.message[:LONGEST_NEWS]}
+
+
+def from_news(found: Json) -> tuple[News, datetime]:
+    """Raises KeyError, TypeError or ValueError when somebody else wrote it."""
+    at = datetime.fromisoformat(found["time"]).astimezone(UTC)
+    return News(found["reason"], found["message"], found["type"] == "Warning"), at
 
 
 def _is_sound(status: RolloutStatus) -> bool:
@@ -73,10 +90,14 @@ def _plain(name: str, value: Any) -> Any:
     if name in _PARTS:
         return _written(value)
     if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _spelled(value)
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, str) else value
+
+
+def _spelled(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _read(kind: type[Any], found: Json) -> Any:

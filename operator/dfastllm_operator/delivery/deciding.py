@@ -9,7 +9,7 @@ from dfastllm_operator.canary.arrange import arrange
 from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.policy import RolloutSpec
-from dfastllm_operator.canary.record import to_status
+from dfastllm_operator.canary.record import to_news, to_status
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
@@ -77,10 +77,16 @@ def deliver(
     return Delivery(decision, placed(plan, arrangement, status, revisions, seen, limit=limit))
 
 
-def moved_status(observed: Observed, decision: Decision) -> Json:
-    """The status with the rollout moved on; what follows stable moves in the same write."""
+def moved_status(observed: Observed, decision: Decision, now: datetime) -> Json:
+    """The status with the rollout moved on; what follows stable moves in the same write.
+
+    So does what is to be told of it, until there is something newer: who comes after an operator
+    that dies here tells it.
+    """
     old = dict(observed.raw.get("status") or {})
     stable = decision.status.stable
     serving = {"slot": stable.slot, "updatedRevision": stable.revision} if stable else {}
     shown = columns(policy_of(observed.service.spec), decision.status)
-    return {**old, **serving, "rollout": {**to_status(decision.status), **shown}}
+    last = {key: old["rollout"][key] for key in ("news",) if key in (old.get("rollout") or {})}
+    news = {"news": to_news(decision.news, now)} if decision.news else last
+    return {**old, **serving, "rollout": {**to_status(decision.status), **shown, **news}}

@@ -34,7 +34,7 @@ from dfastllm_operator.kinds import (
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.revision import gpus_of
 from dfastllm_operator.rollout import QUOTA, failure_of
-from dfastllm_operator.symptoms import worst
+from dfastllm_operator.symptoms import of_pod, worst
 
 OF_SERVICE = "kubernetes.io/service-name"
 ORDERS = ("promote", "abort", "retry")
@@ -115,6 +115,7 @@ def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int |
     leaving = [pod for pod in every if _is_leaving(pod)]
     ready_pods = sum(map(_is_ready, pods))
     symptom = worst(pods)
+    hopeless = any(found.hopeless for found in map(of_pod, pods) if found is not None)
     failure = failure_of(deployment.body.get("status") or {}) if deployment else ""
     return SlotSeen(
         revision=_labels(made.body).get(names.REVISION_LABEL, "?") if made else "",
@@ -126,6 +127,7 @@ def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int |
         gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
         running=running,
         symptom=symptom.message if symptom else failure,
+        hopeless=hopeless,
         refused=failure if QUOTA in failure else "",
     )
 

@@ -21,7 +21,6 @@ COMPARED = ("good", "bad", "back")
 """Stories that are told without kills, too; the others are so in `make test-slow`."""
 
 NOT_REACHED = {
-    "cannot start",  # no symptom of a pod is known to be hopeless yet
     "scaler unhealthy",  # there is none here
 }
 

@@ -1,8 +1,12 @@
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dfastllm_operator.announce import events
+import pytest
+
+from dfastllm_operator.announce import events, news_of_rollout
 
 NOW = "2026-01-01T00:00:00Z"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def raw(*conditions: dict[str, Any]) -> dict[str, Any]:
@@ -97,3 +101,34 @@ def test_the_name_follows_from_the_step_so_a_crash_cannot_tell_it_twice() -> Non
     (second,) = events(before, again, "2026-02-02T00:00:09Z", "pod-2")
     assert first["metadata"]["name"] == second["metadata"]["name"]
     assert first["involvedObject"]["uid"] == "u-1"
+
+
+def moved(**news: str) -> dict[str, Any]:
+    return {"metadata": raw()["metadata"], "status": {"rollout": {"news": news}}}
+
+
+def test_a_move_is_told_as_it_was_written_by_whoever_tells_it() -> None:
+    before = moved(
+        time="2026-01-01T00:00:00.500Z", type="Warning", reason="RolloutFailed", message="It fell."
+    )
+    later = AT + timedelta(minutes=20)
+    first, second = news_of_rollout(before, AT, "pod-1"), news_of_rollout(before, later, "pod-2")
+    assert first is not None
+    assert second is not None
+    assert first["metadata"] == second["metadata"]
+    assert first["lastTimestamp"] == second["lastTimestamp"] == NOW
+    said = {key: second[key] for key in ("type", "reason", "message", "reportingInstance")}
+    assert said == {
+        "type": "Warning",
+        "reason": "RolloutFailed",
+        "message": "It fell.",
+        "reportingInstance": "pod-2",
+    }
+    assert news_of_rollout(before, AT + timedelta(minutes=31), "pod-1") is None
+
+
+@pytest.mark.parametrize(
+    "found", [raw(), {"metadata": {}, "status": None}, moved(), moved(time="soon", reason="No")]
+)
+def test_without_news_that_can_be_read_no_move_is_told(found: dict[str, Any]) -> None:
+    assert news_of_rollout(found, AT, "pod-1") is None

@@ -1,11 +1,15 @@
+import asyncio
+
 from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import (
     CONTROLLER_REVISION,
+    EVENT,
     HTTP_ROUTE,
     INFERENCE_SERVICE,
     SERVICE,
     SERVICE_RESOURCE,
 )
+from support.little_cluster import KEY
 from support.situations import raw
 from support.steady import CANARY, begun
 
@@ -98,6 +102,39 @@ def test_the_status_is_written_before_anything_is_done_and_told_after() -> None:
     made = wrote.index("apply InferenceService/demo-b")
     assert accepted < told
     assert accepted < made
+
+
+def test_an_operator_that_dies_before_it_tells_a_move_leaves_that_to_the_next() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    cluster.writes.clear()
+    while "status Preparing" not in cluster.writes:
+        asyncio.run(cluster.reconciler.reconcile(KEY))
+    event = "create Event/RolloutPreparing"
+    assert event not in cluster.writes
+    cluster.start()
+    asyncio.run(cluster.reconciler.reconcile(KEY))
+    assert cluster.writes.count(event) == 1
+    cluster.start()
+    list(cluster.until("Stable"))
+    assert cluster.writes.count(event) == 1
+    told = [w for w in cluster.writes if w.startswith("create Event/Rollout")]
+    cluster.start()
+    cluster.tick()
+    assert told == [w for w in cluster.writes if w.startswith("create Event/Rollout")]
+
+
+def test_what_the_api_server_may_have_forgotten_is_not_told_again() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    list(cluster.until("Stable"))
+    cluster.tick()
+    for kind, name in [key for key in cluster.objects if key[0] == EVENT]:
+        del cluster.objects[kind, name]
+    cluster.start()
+    cluster.writes.clear()
+    cluster.tick(3600)
+    assert not [w for w in cluster.writes if w.startswith("create Event/Rollout")]
 
 
 def test_a_move_that_is_refused_has_no_effect_and_is_not_told() -> None:

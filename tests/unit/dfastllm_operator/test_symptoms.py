@@ -48,6 +48,31 @@ def test_an_image_that_cannot_be_pulled_is_named() -> None:
     assert found.fatal
 
 
+def test_only_a_name_that_is_none_is_hopeless() -> None:
+    def hopeless(reason: str) -> bool:
+        found = of_pod(pod(containerStatuses=[container(state={"waiting": {"reason": reason}})]))
+        return found is not None and found.hopeless
+
+    assert hopeless("InvalidImageName")
+    assert not hopeless("ImagePullBackOff")
+    assert not hopeless("CreateContainerConfigError")
+
+
+def test_a_lost_node_is_told_from_a_server_that_is_not_ready() -> None:
+    def seen(**given: str) -> dict[str, Any]:
+        body = pod(conditions=conditions(PodScheduled="True", **given))
+        return {**body, "spec": {"nodeName": "n2"}}
+
+    found = of_pod(seen(ContainersReady="True", Ready="False"))
+    assert found is not None
+    assert found.reason is Reason.NODE_LOST
+    assert "n2" in found.message
+    assert reason_of(seen(ContainersReady="False", Ready="False")) is Reason.LOADING
+    gated = seen(ContainersReady="True", Ready="False")
+    gated["status"]["conditions"][-1]["reason"] = "ReadinessGatesNotReady"
+    assert reason_of(gated) is Reason.LOADING
+
+
 def test_a_container_that_cannot_start_says_what_it_lacks() -> None:
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}
     found = of_pod(pod(containerStatuses=[container(state={"waiting": waiting})]))

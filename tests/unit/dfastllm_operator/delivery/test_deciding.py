@@ -86,7 +86,7 @@ def test_a_revision_is_recorded_before_anything_is_decided_on_it() -> None:
     then = delivered(after).decision
     assert then.moved
     assert then.status.phase is RolloutPhase.PREPARING
-    written = moved_status(after, then)
+    written = moved_status(after, then, NOW)
     assert written["rollout"]["candidate"] == {"revision": H_NEW, "slot": "b"}
     assert (written["slot"], written["updatedRevision"]) == ("a", H_OLD)
 
