@@ -98,11 +98,7 @@ e2e-full: $(E2E_PREPARED) ## The same, and scaling by KEDA (compiled once, about
 
 .PHONY: e2e-machine
 e2e-machine: $(VENV)/.dev
-	cd tests && ../$(PY) -m cluster packages
-	cd tests && ../$(PY) -m images packages
-	cd tests && ../$(PY) -m cluster check
-	cd tests && ../$(PY) -m cluster build --nodes
-	cd tests && ../$(PY) -m images build
+	cd tests && ../$(PY) -m ci.prepare
 
 define tell-stories
 	$(if $(E2E_ELSEWHERE),,$(PY) -m pytest tests/e2e/test_leftovers.py -m e2e)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import filterfalse
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ import typer
 from ci import prepare, stories
 from ci.stories import STORIES, Story
 from cluster import debian, standing
+from e2e import owned
 
 ROOT = Path(__file__).parents[2]
 NODES = 2
@@ -34,6 +37,7 @@ def main(
     except debian.Unfit as error:
         _leave_out(STORIES, str(error))
         return
+    owned.clear()
     if standing.find():
         _leave_out(STORIES, "a cluster is up, and somebody may need it: make cluster-down")
         return
@@ -52,12 +56,11 @@ def main(
 
 
 def _unprepared(end: float) -> str:
-    """Why no story can be told; empty if all is there now."""
+    """Why no story can be told; empty if all is there now.
+
+    What was made is there for the next run, even if it was not all.
+    """
     left = max(0.0, end - time.monotonic() - UP_S - DOWN_S - stories.needed_s(STORIES[:1]))
-    if (needed := prepare.seconds()) > left:
-        return (
-            f"what they need takes {needed / 60:.0f} minutes to make, and {left / 60:.0f} are left"
-        )
     with subprocess.Popen(
         [sys.executable, "-m", "ci.prepare"],
         stderr=subprocess.PIPE,
@@ -78,18 +81,12 @@ def _unprepared(end: float) -> str:
 
 def _tell(told: Sequence[Story]) -> list[Story]:
     """Those that did not pass. One cluster serves them all, and is taken down."""
-    failed = []
-    try:
-        if told:
-            standing.up(NODES)
-        for story in told:
-            if story.needs_none_up:
-                standing.down()
-            if not _passes(story):
-                failed.append(story)
-    finally:
-        standing.down()
-    return failed
+    by_themselves = attrgetter("needs_none_up")
+    failed: list[Story] = []
+    if together := list(filterfalse(by_themselves, told)):
+        with owned.made(NODES):
+            failed += filterfalse(_passes, together)
+    return [*failed, *filterfalse(_passes, filter(by_themselves, told))]
 
 
 def _passes(story: Story) -> bool:

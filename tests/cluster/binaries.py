@@ -39,11 +39,17 @@ def ensure(names: Iterable[str], say: Callable[[str], None] = print) -> dict[str
     paths = {name: _place(name) for name in names}
     lacking = [name for name, path in paths.items() if not path.exists()]
     if lacking:
+        room.require(cache_folder(), room_bytes(lacking), f"to compile {', '.join(lacking)}")
         with alone(cache_folder(), WAIT_S):
             for name in lacking:
                 if not paths[name].exists():  # another run may have made it meanwhile
                     _make(name, paths[name], say)
     return paths
+
+
+def room_bytes(names: Iterable[str]) -> int:
+    """What it may take on disk to compile those of them that are not there."""
+    return PROGRAM_BYTES * sum(name in part_of(name).programs for name in missing(names))
 
 
 def missing(names: Iterable[str]) -> list[str]:
@@ -81,6 +87,8 @@ def _make(name: str, path: Path, say: Callable[[str], None]) -> None:
 def _in_place(path: Path, make: Callable[[Path], None]) -> None:
     """Make it beside `path` and rename: what is there is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # by a build that was killed
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         make(unfinished)

@@ -7,18 +7,23 @@ container that ends well.
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster import cgroups, debian, network, standing
 from cluster.debian import Unfit
 from cluster.machines import NAMESPACES
+from cluster.network import Place
 
 PROBE = Path(__file__).parent / "manifests" / "node" / "probe.sh"
 GROUP = "dfastllm-probe"
 TIMEOUT_S = 60
+NOBODYS = "127.198.19.1"  # of the machine's own, like any that begins so
 
 
 def require() -> None:
@@ -26,31 +31,64 @@ def require() -> None:
     if sys.platform != "linux":
         raise Unfit(f"real nodes are made of Linux's namespaces, and this is {sys.platform}")
     debian.require()
+    _require_port()
+    disk = standing.folder()  # containerd would unpack images there
+    disk.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=disk) as name:
+        folder = Path(name)
+        _try_network(folder)
+        with _group(folder):
+            _try_container(folder)
+
+
+def _require_port() -> None:
+    """The gateway's is taken by who listens at all addresses, and not by who does at one."""
+    with socket.socket() as tried:
+        try:
+            tried.bind((NOBODYS, standing.GATEWAY_PORT))
+        except OSError as error:
+            raise Unfit(
+                f"a program of this machine listens at port {standing.GATEWAY_PORT} of all its "
+                f"addresses, and the gateway needs it at {network.HOST}: {error}"
+            ) from error
+
+
+def _try_network(folder: Path) -> None:
+    """One of one node, which says something to the machine; or that of the cluster that is up."""
+    networks, bridges = folder / "networks", folder / "bridges"
     try:
         network.refuse_overlap(but_a_clusters=True)
-        if not network.BRIDGE_FILTER.exists():
-            network.run("modprobe", "br_netfilter")
+        if network.is_laid():
+            return
+        try:
+            network.filter_bridges(bridges)
+            network.lay(networks, [Place(1)])
+            network.require_way(networks, Place(1))
+        finally:
+            network.remove(networks)
+            network.leave_bridges(bridges)
     except (network.NetworkFailed, OSError, subprocess.TimeoutExpired) as error:
         raise Unfit(f"no network of nodes can be laid here: {error}") from error
+
+
+@contextmanager
+def _group(folder: Path) -> Iterator[None]:
+    lent = folder / "cgroups"
     try:
-        _make_groups()
-        _try_container()
+        try:
+            cgroups.lend(lent)
+            cgroups.make(GROUP)
+        except OSError as error:
+            raise Unfit(f"no control group can be made here: {error}") from error
+        yield
     finally:
         if any((hierarchy / GROUP).exists() for hierarchy in cgroups.hierarchies()):
             cgroups.remove(GROUP)
+        cgroups.take_back(lent)
 
 
-def _make_groups() -> None:
-    try:
-        cgroups.make(GROUP)
-    except OSError as error:
-        raise Unfit(f"no control group can be made here: {error}") from error
-
-
-def _try_container() -> None:
+def _try_container(disk: Path) -> None:
     """One of runc, in a root and in namespaces as a node has them."""
-    disk = standing.folder()  # containerd would unpack images there
-    disk.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=disk) as name:
         folder = Path(name)
         root = folder / "bundle" / "rootfs"

@@ -1,14 +1,17 @@
 """traefik as the Gateway API's implementation: it runs beside the cluster and reads its routes."""
 
+import datetime
 import shutil
 import sysconfig
 from pathlib import Path
 from string import Template
 
 from cluster.controlplane import ControlPlane
+from cluster.pki import VALID
 from cluster.ports import HOST
 from cluster.processes import Program, answers
 
+HOURS = VALID // datetime.timedelta(hours=1)  # as long as the certificates
 NAMESPACE, NAME = "kserve", "kserve-ingress-gateway"
 MANIFESTS = Template((Path(__file__).parent / "manifests" / "gateway.yaml").read_text())
 
@@ -28,7 +31,9 @@ def start(plane: ControlPlane, port: int | None = None) -> str:
     """The address that it listens at; `wait_programmed` says when the cluster knows of it."""
     web, own = port or plane.ports.take(), plane.ports.take()
     plane.kubectl.apply(MANIFESTS.substitute(port=web))
-    token = plane.kubectl("create", "token", "traefik", "-n", NAMESPACE, "--duration=24h").strip()
+    token = plane.kubectl(
+        "create", "token", "traefik", "-n", NAMESPACE, f"--duration={HOURS}h"
+    ).strip()
     provider = "--providers.kubernetesgateway"
     argv = (
         str(program()),

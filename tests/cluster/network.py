@@ -7,8 +7,10 @@ networks: pods reach the cluster, the machine, and nobody else.
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -20,7 +22,9 @@ CABLE = "dfastllm0"  # its end of the cable
 BITS = NODES.partition("/")[2]
 # Services translate addresses in both directions, also between pods of one node, on its bridge.
 BRIDGE_FILTER = Path("/proc/sys/net/bridge")
+BRIDGE_MODULE = "br_netfilter"
 TIMEOUT_S = 20
+WAY_S = 5
 
 
 class NetworkFailed(Exception):
@@ -49,8 +53,6 @@ class Place:
 def lay(folder: Path, places: Sequence[Place]) -> None:
     """Namespaces are files in `folder`, to be entered by `nsenter --net=FILE`."""
     refuse_overlap()
-    if not BRIDGE_FILTER.exists():
-        run("modprobe", "br_netfilter")
     folder.mkdir()
     switch = _namespace(folder, "switch")
     _ip(
@@ -80,9 +82,46 @@ def lay(folder: Path, places: Sequence[Place]) -> None:
         _ip(f"route add {place.pods} via {place.address}")
 
 
+def filter_bridges(mark: Path) -> None:
+    """Have nodes filter what crosses their bridges; `mark` says that the machine did not before.
+
+    Each network namespace has its own setting, which the module brings along as on: bridges of the
+    machine itself stay as they were.
+    """
+    if BRIDGE_FILTER.exists():
+        return
+    mark.touch()
+    run("modprobe", BRIDGE_MODULE)
+    for setting in BRIDGE_FILTER.glob("bridge-nf-call-*"):
+        setting.write_text("0")
+
+
+def leave_bridges(mark: Path) -> None:
+    """As they were; unless somebody else needs the module by now."""
+    if mark.exists():
+        with suppress(NetworkFailed):
+            run("modprobe", "--remove", BRIDGE_MODULE)
+        mark.unlink()
+
+
+def require_way(folder: Path, place: Place) -> None:
+    """Raises NetworkFailed where the machine's firewall keeps nodes from what runs on it."""
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        knock = f"exec 3<>/dev/tcp/{HOST}/{port}"
+        inside = f"--net={folder / place.name}"
+        try:
+            run("timeout", f"{WAY_S}", "nsenter", inside, "bash", "-c", knock)
+        except NetworkFailed as error:
+            raise NetworkFailed(
+                f"nodes do not reach this machine at {HOST}: its firewall must let in what comes "
+                f"by {CABLE} (iptables -I INPUT -i {CABLE} -j ACCEPT)"
+            ) from error
+
+
 def remove(folder: Path) -> None:
     """What there is of it. The kernel takes cables and routes along."""
-    if _there(CABLE):
+    if is_laid():
         _ip(f"link delete {CABLE}")
     for namespace in folder.glob("*"):
         while os.path.ismount(namespace):  # `Path.is_mount` is for folders only
@@ -99,8 +138,9 @@ def _namespace(folder: Path, name: str) -> Path:
     return file
 
 
-def _there(link: str) -> bool:
-    return Path(f"/sys/class/net/{link}").exists()
+def is_laid() -> bool:
+    """This one, or what is left of it."""
+    return Path(f"/sys/class/net/{CABLE}").exists()
 
 
 def refuse_overlap(but_a_clusters: bool = False) -> None:

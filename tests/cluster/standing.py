@@ -102,9 +102,11 @@ class Cluster:
 
 def folder() -> Path:
     """Of what runs, and of the nodes' images. Not for a file system in memory, nor an overlay."""
-    if chosen := os.environ.get("DFASTLLM_CLUSTER_STATE"):
-        return Path(chosen).resolve()
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    base = (
+        os.environ.get("DFASTLLM_CLUSTER_STATE")
+        or os.environ.get("XDG_STATE_HOME")
+        or Path.home() / ".local" / "state"
+    )
     return (Path(base) / "dfastllm" / "cluster").resolve()
 
 
@@ -130,24 +132,43 @@ def get() -> Cluster:
     raise Elsewise("no cluster is up; `python -m cluster up --nodes 1` makes one")
 
 
-def up(nodes: int) -> Cluster:
-    """Returns when everything is ready. One that is up already is left as it is."""
+def room_bytes(nodes: int) -> int:
+    return ROOM_BYTES + nodes * NODE_BYTES
+
+
+def up(nodes: int, passing: bool = False) -> Cluster:
+    """Returns when everything is ready. One that is up already is left as it is, and stays.
+
+    A `passing` one is somebody's who takes it down, or leaves that to whoever finds it: `passing`
+    is where that is written, until somebody else has asked for the cluster.
+    """
     debian.require()
     if not find():
-        room.require(folder(), ROOM_BYTES + nodes * NODE_BYTES, f"a cluster of {nodes}")
+        room.require(folder(), room_bytes(nodes), f"a cluster of {nodes}")
     paths = binaries.ensure(NEEDED)
     with _alone():
         if cluster := find():
             if len(cluster.nodes) != nodes:
                 raise Elsewise(f"a cluster of {len(cluster.nodes)} is up: take it down first")
+            keep()
             return cluster
         _remove()  # of one that was not finished
         places = [Place(number) for number in range(1, nodes + 1)]
         try:
-            return _make(places, {name: paths[name] for name in NEEDED})
+            return _make(places, {name: paths[name] for name in NEEDED}, passing)
         except BaseException:
             _remove(keep_logs=True)
             raise
+
+
+def passing() -> Path:
+    """The file that says so; its lock is held by who takes the cluster down."""
+    return _run() / "passing"
+
+
+def keep() -> None:
+    """It stays until it is taken down by hand, whoever made it."""
+    passing().unlink(missing_ok=True)
 
 
 def down(with_images: bool = False) -> None:
@@ -158,12 +179,17 @@ def down(with_images: bool = False) -> None:
             shutil.rmtree(_images(), ignore_errors=True)
 
 
-def _make(places: list[Place], paths: dict[str, Path]) -> Cluster:
+def _make(places: list[Place], paths: dict[str, Path], is_passing: bool) -> Cluster:
     """In the order in which each finds what it needs, waiting as late as possible."""
     run = _run()
     run.mkdir(parents=True)
+    if is_passing:
+        passing().touch()
     sysctls.keep(run / "sysctls.json")
+    network.filter_bridges(run / "bridges")
     network.lay(run / "networks", places)
+    network.require_way(run / "networks", places[0])
+    cgroups.lend(run / "cgroups")
     plane = controlplane.start(run, paths, network.HOST, register(), API_SERVER_FLAGS)
     try:
         machines.start(plane, places, run / "networks", _images())
@@ -203,7 +229,9 @@ def _remove(keep_logs: bool = False) -> None:
     register().kill()
     for number in range(1, MOST_NODES + 1):
         cgroups.remove(machines.GROUP.format(Place(number).name))
+    cgroups.take_back(run / "cgroups")
     network.remove(run / "networks")
+    network.leave_bridges(run / "bridges")
     sysctls.put_back(run / "sysctls.json")
     if keep_logs and (run / "logs").exists():
         shutil.rmtree(folder() / "logs", ignore_errors=True)

@@ -16,7 +16,8 @@ from typing import Annotated
 
 import typer
 
-from cluster import binaries, debian, fitness, standing
+from ci import prepare
+from cluster import standing
 from cluster.standing import Cluster
 from demo import door
 from demo.reader import stream
@@ -24,8 +25,7 @@ from e2e import site
 from e2e.installation import Installation
 from e2e.services import Services
 from e2e.site import Site
-from images import archives, packages
-from images.recipes import RECIPES
+from images import archives
 from support.packaging import MANIFESTS
 
 SAMPLE = MANIFESTS / "samples" / "minimal.yaml"
@@ -58,15 +58,14 @@ def main(
     nodes: Annotated[int, typer.Option(help="of a cluster that is made now")] = 1,
 ) -> None:
     with _step("packages of Debian, and a machine that can have nodes"):
-        debian.install()
-        packages.install()
-        fitness.require()
+        prepare.machine(nodes)
     with _step("programs (the first time 20 minutes on two cores)"):
-        binaries.ensure(standing.NEEDED)
+        prepare.programs()
     with _step("images (the first time 10 minutes)", archives.cache_folder()):
-        archives.ensure(RECIPES)
+        prepare.images()
     with _step("cluster", standing.folder()):
         cluster = standing.find() or standing.up(nodes)
+        standing.keep()
     with _step("images in the nodes", _logs(cluster)):
         found = site.own(cluster)
     with _step("operator, by Helm", _logs(cluster)):

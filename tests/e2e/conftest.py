@@ -51,13 +51,21 @@ def own(the_site: Site) -> Cluster:
 def installation(
     the_site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """The operator, installed by Helm and left there: the next run brings it up to date."""
+    """The operator, installed by Helm.
+
+    On a cluster of the tests' own it stays, and the next run brings it up to date. From one of
+    others it goes, and where somebody has installed it before, nothing is touched.
+    """
     with pytest.MonkeyPatch.context() as patched:
         if the_site.standing:  # which no proxy leads to
             patched.setenv("NO_PROXY", "*")
         installation = Installation(the_site, tmp_path_factory.mktemp("helm"))
+        if the_site.standing is None:
+            installation.refuse_anothers()
         installation.by_helm()
         yield installation
+        if the_site.standing is None:
+            installation.leave()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +73,7 @@ def services(the_site: Site, installation: Installation) -> Iterator[Services]:
     """Those of a new namespace that is gone afterwards."""
     kubectl, name = the_site.kubectl, f"e2e-{secrets.token_hex(3)}"
     kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, RESTRICTED, owned.LABEL)
+    kubectl("label", "namespace", name, RESTRICTED, site.LABEL)
     found = Services(kubectl, name, the_site.gateway_address)
     try:
         until(lambda: bool(found.objects("serviceaccounts")), f"default service account of {name}")

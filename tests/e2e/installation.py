@@ -8,16 +8,21 @@ from typing import Any
 import yaml
 
 from cluster.kubectl import KubectlFailed
-from e2e.site import DOMAIN, Site
+from e2e.site import DOMAIN, LABEL, Site
 from support.packaging import CHART, MANIFESTS, NAMESPACE, RELEASE, Helm
 
 OPERATOR = "dfastllm-operator"
 DEPLOYMENT = f"deployment/{OPERATOR}"
+PLACE = f"namespace/{NAMESPACE}"
 CRD = "crd/dfastllmservices.dfastllm.io"
 ROLLOUT_S = 180.0
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 SHIPPED = "ghcr.io/dfastllm"  # where the manifests say that the images are
+
+
+class Anothers(Exception):
+    """The operator is installed on a cluster of others, and the stories would remove it."""
 
 
 class Installation:
@@ -38,7 +43,7 @@ class Installation:
         site = self._site
         with suppress(KubectlFailed):  # it is there
             self._kubectl("create", "namespace", NAMESPACE)
-        self._kubectl("label", "--overwrite", "namespace", NAMESPACE, RESTRICTED)
+        self._kubectl("label", "--overwrite", "namespace", NAMESPACE, RESTRICTED, *self._mark())
         interrupted = f"owner=helm,name={RELEASE},status in ({', '.join(PENDING)})"
         self._kubectl("delete", "secret", "-n", NAMESPACE, "-l", interrupted)
         values = {
@@ -55,6 +60,21 @@ class Installation:
         )  # fmt: skip
         self.wait()
 
+    def refuse_anothers(self) -> None:
+        """Raises Anothers where it is installed, unless by stories that were killed."""
+        ours = self._kubectl("get", "namespace", "-l", LABEL, "-o", "name").split()
+        there = self._kubectl("get", CRD, PLACE, "--ignore-not-found", "-o", "name").split()
+        if there and PLACE not in ours:
+            raise Anothers(
+                f"the cluster has {' and '.join(there)}: the stories install the operator and "
+                "remove it with its CRD and so all its services; take a cluster without it"
+            )
+
+    def leave(self) -> None:
+        """Nothing of it stays."""
+        self.remove_helm()
+        self._kubectl("delete", CRD, PLACE, "--ignore-not-found", timeout_s=ROLLOUT_S)
+
     def remove_helm(self) -> None:
         """The CRD stays."""
         self._helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
@@ -66,6 +86,7 @@ class Installation:
         overlay.mkdir()
         (overlay / "kustomization.yaml").write_text(yaml.safe_dump(self._overlay()))
         self._kubectl("apply", "--server-side", "--force-conflicts", "-k", str(overlay))
+        self._kubectl("label", "--overwrite", PLACE, RESTRICTED, *self._mark())
         self.wait()
         return overlay
 
@@ -87,6 +108,9 @@ class Installation:
 
     def log(self) -> str:
         return self._kubectl("logs", DEPLOYMENT, "-n", NAMESPACE, "--tail=40")
+
+    def _mark(self) -> tuple[str, ...]:
+        return () if self._site.standing else (LABEL,)
 
     def _overlay(self) -> dict[str, object]:
         site = self._site

@@ -6,17 +6,19 @@ metric: a Service in the cluster that names this machine.
 
 import base64
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from cluster import binaries, network
+from cluster.kubectl import KubectlFailed
 from cluster.pki import Authority
 from cluster.ports import HOST
 from cluster.processes import Program, answers
 from cluster.standing import Cluster
 from e2e import tunnels
+from e2e.site import LABEL
 from e2e.tunnels import Bench
 
 PROGRAMS = ("keda-operator", "keda-adapter")
@@ -103,3 +105,16 @@ def running(cluster: Cluster) -> Iterator[None]:
             yield
         finally:  # an API that nobody answers for would keep namespaces from going
             cluster.kubectl("delete", "-f", "-", "--ignore-not-found", input=manifests)
+
+
+def sweep(cluster: Cluster) -> None:
+    """What a run left that was killed meanwhile; no namespace goes before that."""
+    kubectl, ours = cluster.kubectl, f"--selector={LABEL}"
+    with suppress(KubectlFailed):
+        kubectl("delete", "apiservices", ours)
+    for namespace in kubectl.get("namespaces", ours)["items"]:
+        where = ("-n", namespace["metadata"]["name"])
+        with suppress(KubectlFailed):  # the cluster knows no such kind
+            for scaled in kubectl.get("scaledobjects", *where)["items"]:
+                name, let_go = scaled["metadata"]["name"], '{"metadata":{"finalizers":null}}'
+                kubectl("patch", "scaledobject", name, *where, "--type=merge", "-p", let_go)

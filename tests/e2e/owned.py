@@ -1,7 +1,7 @@
 """The cluster that the stories run on: the one that is up, else one that they make and take down.
 
 A run that is killed cannot take its cluster down: the next one does, as it may be half dead, and
-makes another. One that somebody else made is mended instead.
+makes another. One that somebody else made, or has asked for since, is mended instead.
 """
 
 import fcntl
@@ -12,36 +12,46 @@ from pathlib import Path
 from cluster import standing
 from cluster.kubectl import KubectlFailed
 from cluster.standing import Cluster, Elsewise
-
-LABEL = "dfastllm-stories=here"  # of their namespaces
-MADE = "made"
+from e2e import keda
+from e2e.site import LABEL
 
 
 @contextmanager
 def one(nodes: int) -> Iterator[Cluster]:
     """For this run only, as long as the block lasts."""
-    found = standing.find()
-    if found and _abandoned(found):
-        standing.down()
-        found = None
-    cluster = found or standing.up(nodes)
-    try:
-        with _held(cluster, "" if found else MADE):
-            if found:
-                _mend(cluster)
+    clear()
+    if found := standing.find():
+        with _alone(found):
+            _mend(found)
+            yield found
+    else:
+        with made(nodes) as cluster, _alone(cluster):
             yield cluster
-    finally:
-        if not found:
-            standing.down()
 
 
-def _abandoned(cluster: Cluster) -> bool:
-    """Whether a run made it that is no more."""
-    try:
-        with _held(cluster):
-            return _mark(cluster).read_text() == MADE
-    except Elsewise:
-        return False
+@contextmanager
+def made(nodes: int) -> Iterator[Cluster]:
+    """One that is taken down at the end, unless somebody has asked for it meanwhile.
+
+    Programs that this one starts find it, and tell stories on it.
+    """
+    if standing.find():
+        raise Elsewise("a cluster is up")
+    cluster = standing.up(nodes, passing=True)
+    with _held(standing.passing()):
+        try:
+            yield cluster
+        finally:
+            if standing.passing().exists():
+                standing.down()
+
+
+def clear() -> None:
+    """Takes down one whose maker is no more."""
+    if not standing.find():
+        return
+    with suppress(BlockingIOError, FileNotFoundError), _held(standing.passing()):
+        standing.down()
 
 
 def _mend(cluster: Cluster) -> None:
@@ -50,24 +60,26 @@ def _mend(cluster: Cluster) -> None:
     for name in standing.register().names():
         if name not in running:
             cluster.start(name)
-    with suppress(KubectlFailed):  # there is none
-        cluster.kubectl("delete", "namespaces", f"--selector={LABEL}", "--wait=false")
+    keda.sweep(cluster)
+    for kind in ("namespaces", "persistentvolumes"):
+        with suppress(KubectlFailed):  # there is none
+            cluster.kubectl("delete", kind, f"--selector={LABEL}", "--wait=false")
 
 
 @contextmanager
-def _held(cluster: Cluster, says: str | None = None) -> Iterator[None]:
-    """By a lock that goes with the process that has it; `says` is written down beside it."""
-    with _mark(cluster).open("a+") as mark:
-        try:
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Elsewise("the stories run on this cluster already") from None
-        if says is not None:
-            mark.truncate(0)
-            mark.write(says)
-            mark.flush()
+def _alone(cluster: Cluster) -> Iterator[None]:
+    mark = cluster.folder / "stories"
+    mark.touch()
+    try:
+        with _held(mark):
+            yield
+    except BlockingIOError:
+        raise Elsewise("the stories run on this cluster already") from None
+
+
+@contextmanager
+def _held(file: Path) -> Iterator[None]:
+    """By a lock that goes with the process that has it. Raises BlockingIOError if another has."""
+    with file.open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-
-
-def _mark(cluster: Cluster) -> Path:
-    return cluster.folder / "stories"

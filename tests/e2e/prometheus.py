@@ -26,6 +26,7 @@ from e2e import tunnels
 from e2e.services import Services
 from support.process import until
 
+PACKAGE = "prometheus"  # of Debian
 INTERVAL = "2s"  # and as long may an answer take
 WITHIN_S = 60.0
 PORT = 8080  # of the server's metrics
@@ -107,12 +108,30 @@ def _unpack(target: Path) -> None:
     if not shutil.which("apt-get"):
         raise NoPrometheus("install Prometheus: this machine has no apt-get to take Debian's with")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        for command in (["apt-get", "download", "prometheus"], ["sh", "-c", "dpkg -x *.deb out"]):
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise NoPrometheus(f"{' '.join(command)}: {done.stderr.strip()}")
-        (Path(folder) / "out").rename(target)
+    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+        folder = Path(name)
+        try:
+            _run(folder, "apt-get", "download", PACKAGE)
+        except NoPrometheus:  # the machine has no lists of packages, or old ones
+            lists = _own_lists(folder)
+            _run(folder, "apt-get", *lists, "update")
+            _run(folder, "apt-get", *lists, "download", PACKAGE)
+        _run(folder, "sh", "-c", "dpkg -x *.deb out")
+        (folder / "out").rename(target)
+
+
+def _own_lists(folder: Path) -> list[str]:
+    """Options: for these commands, and nobody needs to be root."""
+    lists, cache = folder / "lists", folder / "cache"
+    for needed in (lists / "partial", cache / "archives" / "partial"):
+        needed.mkdir(parents=True)
+    return ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
+
+
+def _run(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoPrometheus(f"{' '.join(command)}: {done.stderr.strip()}; or install Prometheus")
 
 
 def _config(targets: Path) -> dict[str, Any]:

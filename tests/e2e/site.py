@@ -23,6 +23,9 @@ from cluster.standing import Cluster
 from e2e.provision import provide
 
 GATEWAY = "kserve/kserve-ingress-gateway"
+LABEL = (
+    "dfastllm-stories=here"  # of what stories make outside of a namespace of theirs, and of those
+)
 DOMAIN = "example.com"  # of the services' hosts; nobody's DNS is asked for it
 
 

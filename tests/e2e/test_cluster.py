@@ -12,6 +12,7 @@ from cluster import debian, images
 from cluster.kubectl import KubectlFailed
 from cluster.processes import until
 from cluster.standing import Cluster
+from e2e.site import LABEL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 PODS = Template((Path(__file__).parent / "busybox.yaml").read_text())
@@ -35,6 +36,7 @@ def namespace(cluster: Cluster, image: None) -> Iterator[str]:
     """With a server on the first node, and a client on the second, if there is one."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, LABEL)
     pods = PODS.substitute(server=cluster.nodes[0], client=cluster.nodes[-1])
     cluster.kubectl.apply(pods, "-n", name)
     wait = ("wait", "--for=condition=Ready", "--timeout=50s", "pod/web", "pod/client", "-n", name)

@@ -4,6 +4,7 @@ Needs root and Debian's packages (`python -m images packages`, from `tests/`).
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def buildah() -> Buildah:
 def files(request: pytest.FixtureRequest, built: dict[str, Archive]) -> Iterator[Path]:
     """The root file system of each image."""
     buildah = Buildah(archives.cache_folder())
-    container = buildah.container(built[request.param].path)
+    container = buildah.container(built[request.param].path, f"images-{os.getpid()}-files")
     yield buildah.mount(container)
     buildah.remove(container)
 

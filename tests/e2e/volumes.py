@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.standing import Cluster
 from e2e.services import Services
+from e2e.site import LABEL
 from support.vocabularies import CHATML, byte_level, write
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -51,8 +52,9 @@ def _volume(name: str, folder: Path) -> Iterator[dict[str, Any]]:
     }
     size = {"storage": "64Mi"}
     volume = {"capacity": size, "hostPath": {"path": str(folder), "type": "Directory"}, **share}
-    yield {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-           "spec": volume}  # fmt: skip
+    key, _, value = LABEL.partition("=")
+    metadata = {"name": name, "labels": {key: value}}
+    yield {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume}
     wanted = {"resources": {"requests": size}, "volumeName": name, **share}
     yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
            "spec": wanted}  # fmt: skip

@@ -45,9 +45,11 @@ class Archive:
 
 
 def cache_folder() -> Path:
-    if chosen := os.environ.get("DFASTLLM_IMAGES_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = (
+        os.environ.get("DFASTLLM_IMAGES_CACHE")
+        or os.environ.get("XDG_CACHE_HOME")
+        or Path.home() / ".cache"
+    )
     return Path(base) / "dfastllm" / "images"
 
 

@@ -69,9 +69,14 @@ class Buildah:
         destination = f"oci-archive:{archive}:{reference}"
         self._call("push", "--quiet", "--compression-format=zstd", reference, destination)
 
-    def container(self, archive: Path) -> str:
+    def container(self, archive: Path, name: str) -> str:
         """A container of what an archive holds; its name."""
-        return self._call("from", "--quiet", f"oci-archive:{archive}").stdout.strip()
+        self._call("from", "--quiet", f"--name={name}", f"oci-archive:{archive}")
+        return name
+
+    def containers(self) -> list[str]:
+        """The names of all."""
+        return self._call("containers", "--quiet", "--format={{.ContainerName}}").stdout.split()
 
     def mount(self, container: str) -> Path:
         return Path(self._call("mount", container).stdout.strip())

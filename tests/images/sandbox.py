@@ -7,6 +7,7 @@ that is read-only, without capabilities and without any network but its own loop
 
 import json
 import os
+import secrets
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,7 @@ EXECUTE_S = 120.0
 STOP_S = 20.0
 POLL_S = 0.2
 _STATE = "/run/dfastllm/sandboxes"
+_PREFIX = "images-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,15 @@ def running(
     buildah: Buildah, archive: Archive, arguments: Sequence[str] = (), user: str = ""
 ) -> Iterator[Sandbox]:
     """`user` is UID:GID, the image's own unless it is given."""
-    container = buildah.container(archive.path)
+    sweep(buildah)
+    name = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    container = buildah.container(archive.path, name)
     try:
         root, image = buildah.mount(container), buildah.image_of(container)
         with tempfile.TemporaryDirectory() as folder:
             bundle = Path(folder)
             specification = _specification(root, image["config"], arguments, user)
             (bundle / "config.json").write_text(json.dumps(specification))
-            name = f"images-{os.getpid()}-{bundle.name}"
             log = bundle / "log"
             with log.open("wb") as out:
                 process = subprocess.Popen(
@@ -92,6 +95,21 @@ def running(
                 process.wait(STOP_S)
     finally:
         buildah.remove(container)
+
+
+def sweep(buildah: Buildah) -> None:
+    """Ends those whose run was killed, and lets go of their mounts."""
+    listed = subprocess.run([*_runc("list"), "--quiet"], capture_output=True, text=True, check=True)
+    for name in filter(_is_left, listed.stdout.split()):
+        subprocess.run([*_runc("delete"), "--force", name], capture_output=True, check=False)
+    for name in filter(_is_left, buildah.containers()):
+        buildah.remove(name)
+
+
+def _is_left(name: str) -> bool:
+    """Whether the process that made it is no more."""
+    pid = name.removeprefix(_PREFIX).partition("-")[0]
+    return name.startswith(_PREFIX) and not Path(f"/proc/{pid}").exists()
 
 
 def _runc(command: str) -> list[str]:

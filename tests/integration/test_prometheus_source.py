@@ -32,7 +32,7 @@ from dfastllm_operator.analysis.measure import finished
 from dfastllm_operator.analysis.replay import JUST_NOW_S
 from dfastllm_operator.analysis.series import Flaw
 from dfastllm_operator.gates.measurement import Outcome
-from e2e.prometheus import NoPrometheus, program
+from e2e.prometheus import program
 from support.counted import CountedServer
 from support.loopthread import LoopThread
 from support.process import until
@@ -76,10 +76,7 @@ class Scraped:
 
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
-    try:
-        installed = program()
-    except NoPrometheus as error:
-        pytest.skip(str(error))
+    installed = program()
     servers = {"stable-0": CountedServer(), "candidate-0": CountedServer()}
     down: set[str] = set()
     loop = LoopThread("pages")

@@ -55,8 +55,8 @@ def buildah() -> FakeBuildah:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, buildah: FakeBuildah, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("DFASTLLM_IMAGES_CACHE", str(folder))
+    monkeypatch.setenv("DFASTLLM_IMAGES_CACHE", str(tmp_path))
+    folder = tmp_path / "dfastllm" / "images"
     monkeypatch.setattr(archives, "Buildah", lambda _: buildah)
     monkeypatch.setattr(archives, "mounts", lambda _: [Mount(tmp_path, "/lent")])
     monkeypatch.setattr(archives, "ROOM_BYTES", 0)
