@@ -103,6 +103,7 @@ class World:
     told: list[News] = field(default_factory=list)
     phases: list[RolloutPhase] = field(default_factory=list)
     last: Decision | None = None
+    held: int = 0
 
     @property
     def status(self) -> RolloutStatus:
@@ -302,6 +303,7 @@ class World:
                 self.reported.pop(name, None)
                 continue
             slot.was_ready = slot.was_ready or self.ready(name) > 0
+        self.held = self._gpus()
         if self._is_reported():
             for name, slot in self.slots.items():
                 had, has = self.reported.get(name, 0), self.weights.get(name, 0)
@@ -317,9 +319,13 @@ class World:
         return self.accepts and self.now >= self.written_at + timedelta(seconds=REPORT_S)
 
     def _check(self) -> None:
-        if self.spec.max_gpus is not None:
-            held = sum(pod.gpus for slot in self.slots.values() for pod in slot.pods)
-            assert held <= self.spec.max_gpus, f"{held} GPUs"
+        """No GPU is added beyond the limit; one that was lowered takes none away."""
+        held, limit = self._gpus(), self.spec.max_gpus
+        assert limit is None or held <= max(limit, self.held), f"{held} GPUs"
+        self.held = held
+
+    def _gpus(self) -> int:
+        return sum(pod.gpus for slot in self.slots.values() for pod in slot.pods)
 
     def _seen(self, slot: Slot) -> SlotSeen:
         behavior = self.behavior(slot.revision)

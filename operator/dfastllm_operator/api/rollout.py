@@ -278,8 +278,9 @@ class Rollout(Struct):
     max_gpus: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None,
         alias="maxGPUs",
-        description="Most GPUs of the whole service during a rollout, pods on their way out "
-        "included. Left out: no limit.",
+        description="Most GPUs that the whole service may grow to, in a rollout with the candidate "
+        "and pods on their way out included. What serves is never scaled down for it. Left out: no "
+        "limit.",
     )
     revision_history_limit: int = Field(
         default=5,

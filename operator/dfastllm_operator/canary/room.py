@@ -44,16 +44,16 @@ def allowed(look: Look, replicas: int, revision: str) -> int:
 
 
 def bounds(look: Look) -> Bounds:
-    """What the rollout leaves of stable's replicas.
+    """What `maxGPUs` and the rollout leave of stable's replicas.
 
-    Pods on their way out keep it from growing, but take nothing from what it has: the pods that
-    would go for them would be the next to count.
+    The GPUs only limit growth: a limit below what serves takes nothing away, nor do pods on their
+    way out. At rest the cap follows a scaler that takes replicas away by itself.
     """
     status, present, going = look.status, look.stable_seen.wanted, _gpus_leaving(look)
     other = status.candidate or status.leaving
     if other is None:
-        most, cap = _cap(look, 0, 0), _cap(look, going, 0)
-        return Bounds(cap=None if most is None or cap is None else max(cap, min(present, most)))
+        cap = _cap(look, going, 0)
+        return Bounds(cap=None if cap is None else max(cap, present, 1))
     each, floor = look.gpus_of(other.revision), max(1, status.floor)
     if status.leaving is not None:
         kept = max(status.leaving.replicas, look.seen.slot(other.slot).pods)

@@ -230,6 +230,22 @@ def test_the_scaler_is_capped_so_that_both_sides_fit() -> None:
     at_rest(world, "B")
 
 
+@pytest.mark.parametrize("most", [1, 2])
+def test_fewer_gpus_than_serve_take_nothing_away(most: int) -> None:
+    world = serving(A=Behavior(gpus=2))
+    world.scale(4)
+    world.spec = replace(CANARY, max_gpus=most)
+    world.run(20)
+    assert world.ready("a") == 4
+    world.scale(2)
+    assert world.run(5).ready("a") == 2, "a scaler goes down as ever"
+    world.scale(3)
+    assert world.run(5).ready("a") == 2, "but not up again"
+    world.scale(1)
+    assert world.run(5).ready("a") == 1
+    assert world.bounds == Bounds(cap=1)
+
+
 @pytest.mark.parametrize("strategy", [Strategy.ROLLING_UPDATE, Strategy.RECREATE])
 def test_without_a_gate_the_revision_changes_in_its_slot(strategy: Strategy) -> None:
     world = changing()

@@ -202,4 +202,25 @@ def test_a_full_service_does_not_shrink_because_a_pod_is_replaced() -> None:
     going = pod("b", H_NEW, 9, deletionTimestamp="2026-01-01T00:00:00Z")
     full = [*slot("b", H_NEW, replicas=4), going, route({"b": 100})]
     assert scaler(rest, *full, rollout={"maxGPUs": 4})["maxReplicas"] == 4
-    assert scaler(rest, *full, rollout={"maxGPUs": 3})["maxReplicas"] == 3, "asked for"
+    assert scaler(rest, *full, rollout={"maxGPUs": 3})["maxReplicas"] == 4
+
+
+@pytest.mark.parametrize(("present", "most"), [(4, 4), (3, 3), (1, 2)])
+def test_fewer_gpus_than_serve_only_keep_the_scaler_from_adding(present: int, most: int) -> None:
+    rest = RolloutStatus(since=NOW, stable=Assigned(H_NEW, "b"))
+    seen = [*slot("b", H_NEW, replicas=present), route({"b": 100})]
+    hpa = scaler(rest, *seen, rollout={"maxGPUs": 2})
+    assert (hpa["minReplicas"], hpa["maxReplicas"]) == (1, most)
+
+
+@pytest.mark.parametrize(
+    ("present", "asked", "expected"), [(4, 4, 4), (4, 3, 3), (2, 4, 2), (0, 4, 2), (0, 0, 0)]
+)
+def test_a_fixed_number_is_never_lowered_for_want_of_gpus(
+    present: int, asked: int, expected: int
+) -> None:
+    rest = RolloutStatus(since=NOW, stable=Assigned(H_NEW, "b"))
+    seen = [*slot("b", H_NEW, replicas=present), route({"b": 100})]
+    fixed = {"scaling": {"type": "none"}, "replicas": {"min": asked}}
+    _, plan = arranged(rest, *seen, rollout={"maxGPUs": 2}, **fixed)
+    assert [p.replicas for p in plan.placements] == [expected]
