@@ -49,8 +49,8 @@ class Resolved:
     """What the operator filled in for a revision when it was made.
 
     Kept with the revision, so that a newer operator, with other defaults or a better size table,
-    restarts nothing. `former_names` are model names of the revision before, which it answers to
-    beside its own.
+    restarts nothing. `former_names` are model names of revisions before, the latest first, which it
+    answers to beside its own.
     """
 
     image: str

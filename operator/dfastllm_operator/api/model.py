@@ -55,8 +55,9 @@ class Model(Struct):
         min_length=1,
         max_length=128,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$",
-        description="Name of the model for clients (`model` in OpenAI requests). Left out: the "
-        "name of this object.",
+        description="Name of the model for clients (`model` in OpenAI requests). After a canary "
+        "that changes it, the 8 latest former names are answered to as well. Left out: the name of "
+        "this object.",
     )
     format: ModelFormat = Field(
         default=ModelFormat.DFASTLLM,

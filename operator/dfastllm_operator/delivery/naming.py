@@ -1,8 +1,9 @@
 """Which model names a candidate answers to beside its own. Pure.
 
 Clients ask for a model by name and do not know which side they meet: during a split both sides
-must know the name that stable has. A candidate is therefore started with it, and since a promotion
-restarts nothing, it keeps it. The next rollout that changes the name again is the end of it.
+must know the names that stable answers to: its own, and those of revisions before. A candidate is
+therefore started with all of them, and since a promotion restarts nothing, it keeps them. They grow
+by one with each change of the name, so the oldest end at some time.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from dfastllm_operator.core import Revision
 from dfastllm_operator.kinds import INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.pods import RENDER_VERSIONS
+
+MOST_FORMER_NAMES = 8
+"""How many changes of the name a client may miss."""
 
 
 def with_names(
@@ -52,11 +56,14 @@ def own_name(revision: Revision, service: str) -> str:
 def former_names(own: str, stable: Revision, service: str) -> tuple[str, ...]:
     """What a candidate of that name has to answer to for the sake of stable's clients.
 
-    A change that keeps the name keeps the former one too, so that both sides of every split know
-    the same names; another name takes its place.
+    The newest come first. A change that keeps the name keeps them as they are, so that both sides
+    of the split know the same names.
     """
-    present = own_name(stable, service)
-    return stable.resolved.former_names if own == present else (present,)
+    present, former = own_name(stable, service), stable.resolved.former_names
+    if own == present:
+        return former
+    served = dict.fromkeys((present, *former))
+    return tuple(name for name in served if name != own)[:MOST_FORMER_NAMES]
 
 
 def _placed(observed: Observed, status: RolloutStatus) -> set[str]:

@@ -46,11 +46,13 @@ def test_a_candidate_answers_to_the_name_of_stable_too() -> None:
     assert served(cluster) == kept, "the former name stays after the promotion"
 
 
-def test_a_change_that_keeps_the_name_keeps_the_former_one_and_a_new_name_replaces_it() -> None:
+def test_a_change_that_keeps_the_name_keeps_the_former_ones_and_a_new_name_adds_one() -> None:
     cluster, _ = begun()
     rename(cluster, "tiny-2")
     assert rename(cluster, "tiny-2", decoding={"threshold": 0.8}) == ["tiny-2", "demo"]
-    assert rename(cluster, "tiny-3") == ["tiny-3", "tiny-2"]
+    assert rename(cluster, "tiny-3") == ["tiny-3", "tiny-2", "demo"]
+    assert rename(cluster, "tiny-3", decoding={"threshold": 0.7}) == ["tiny-3", "tiny-2", "demo"]
+    assert rename(cluster, "tiny-2", decoding={"threshold": 0.7}) == ["tiny-2", "tiny-3", "demo"]
 
 
 def test_a_revision_that_comes_back_answers_to_the_name_it_replaces() -> None:
@@ -96,14 +98,18 @@ def test_the_names_of_a_lost_record_are_read_from_its_file() -> None:
     assert cluster.pods() == pods
 
 
-def test_the_former_name_is_that_of_stable_unless_it_is_the_own_one() -> None:
+def test_former_names_are_those_of_stable_but_for_the_own_one() -> None:
     def stable(name: str, *former: str) -> Any:
         data: Json = record({"model": {"uri": TINY, "name": name}}).body["data"]
         resolved = {**data["resolved"], "formerNames": list(former)}
         return from_record({**data, "resolved": resolved})
 
     assert former_names("new", stable("old"), "demo") == ("old",)
-    assert former_names("new", stable("old", "older"), "demo") == ("old",)
+    assert former_names("new", stable("old", "older"), "demo") == ("old", "older")
     assert former_names("old", stable("old", "older"), "demo") == ("older",)
     assert former_names("older", stable("old", "older"), "demo") == ("old",)
+    assert former_names("oldest", stable("old", "older", "oldest"), "demo") == ("old", "older")
     assert former_names("old", stable("old"), "demo") == ()
+    many = tuple("abcdefgh")
+    assert former_names("old", stable("old", *many), "demo") == many
+    assert former_names("new", stable("old", *many), "demo") == ("old", *many[:-1])
