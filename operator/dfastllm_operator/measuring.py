@@ -24,6 +24,7 @@ from dfastllm_operator.analysis import (
     replay,
 )
 from dfastllm_operator.api.rollout import AnalysisSource, Rollout
+from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import RolloutSpec
 from dfastllm_operator.canary.state import RolloutStatus
@@ -62,7 +63,7 @@ class Measuring:
     def __init__(self, source: Callable[[Rollout | None, str], Source] = source_of) -> None:
         self._source = source
         self._kept: dict[Key, _Kept] = {}
-        self._drains: dict[Key, tuple[datetime, int | None]] = {}
+        self._drains: dict[Key, tuple[datetime, Running]] = {}
 
     def forget(self, key: Key) -> None:
         self._kept.pop(key, None)
@@ -125,8 +126,8 @@ class Measuring:
 
     async def running(
         self, observed: Observed, policy: RolloutSpec, status: RolloutStatus, now: datetime
-    ) -> int | None:
-        """Requests on the slot that leaves; None when a pod of it could not be asked.
+    ) -> Running | None:
+        """Requests on the slot that leaves; None when it is too early to ask.
 
         What was there while gateways may still have sent it some says nothing. Asked once in
         `DRAIN_POLL_S`, however often somebody wants to know.
@@ -134,7 +135,7 @@ class Measuring:
         key, leaving = observed.service.key, status.leaving
         if leaving is None or leaving.drained:
             self._drains.pop(key, None)
-            return 0
+            return Running()
         alone_from = leaving.since + timedelta(seconds=policy.gateway_lag_s)
         if now < alone_from:
             return None
@@ -146,20 +147,22 @@ class Measuring:
 
     async def _count(
         self, observed: Observed, slot: str, alone_from: datetime, now: datetime
-    ) -> int | None:
-        pods = pods_of(observed, slot)
+    ) -> Running:
+        """What answered; what was told of a moment before the slot was left alone is no answer."""
+        pods = _targets(pods_of(observed, slot))
         if not pods:
-            return 0
+            return Running()
         source = self._source(observed.service.spec.rollout, observed.service.namespace)
         try:
-            sample = await source.sample({Side.CANDIDATE: _targets(pods)}, now.timestamp())
+            sample = await source.sample({Side.CANDIDATE: pods}, now.timestamp())
         except SourceFailed:
-            return None
-        look = sample.looks[Side.CANDIDATE]
+            return Running(unanswered=len(pods))
         early = alone_from.timestamp()
-        if look.unusable or any((r.at or early) < early for r in look.readings.values()):
-            return None
-        return round(sum(reading.running for reading in look.readings.values()))
+        told = [
+            r for r in sample.looks[Side.CANDIDATE].readings.values() if (r.at or early) >= early
+        ]
+        requests = round(sum(reading.running for reading in told))
+        return Running(requests, unanswered=len(pods) - len(told))
 
 
 def impatient(

@@ -55,6 +55,7 @@ class Behavior:
     says: Outcome = Outcome.PASS
     gpus: int = 1
     running: int | None = 0
+    unanswered: int = 0
     hopeless: bool = False
     refused: str = ""
 
@@ -340,6 +341,7 @@ class World:
             leaving=len(slot.pods) - len(live),
             gpus_leaving=sum(pod.gpus for pod in slot.pods if pod.gone_at is not None),
             running=behavior.running,
+            unanswered=behavior.unanswered,
             symptom="" if len(ready) == len(live) else f"{slot.revision} is not ready",
             hopeless=behavior.hopeless,
             refused=behavior.refused,

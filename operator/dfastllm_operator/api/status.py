@@ -91,7 +91,12 @@ class RolloutLeaving(RolloutSlot):
     since: Time = Field(description="Since when the route gives it no traffic.")
     replicas: int = Field(ge=0, description="Replicas it keeps until it is drained.")
     drained: bool | None = Field(default=None, description="Whether it may go.")
-    cut: int | None = Field(default=None, ge=0, description="Requests that were running then.")
+    cut: int | None = Field(
+        default=None, ge=0, description="Requests that were running then, as far as pods told."
+    )
+    unanswered: int | None = Field(
+        default=None, ge=0, description="Pods that did not tell how many they had."
+    )
 
 
 class RolloutTally(Struct):

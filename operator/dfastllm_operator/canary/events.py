@@ -28,7 +28,8 @@ class Told(Described):
     )
     STREAMS_CUT = (
         "StreamsCut",
-        "Requests were still running on a slot when `drain.timeout` was over; they are cut.",
+        "Requests were still running on a slot when `drain.timeout` was over, or some of its pods "
+        "did not tell; they are cut.",
     )
 
 

@@ -115,8 +115,9 @@ class Look:
             return False
         if self.share_of(leaving.slot):
             return False
-        running = self.seen.slot(leaving.slot).running
-        return running == 0 or self.past(idle_from, self.spec.drain_timeout_s)
+        seen = self.seen.slot(leaving.slot)
+        empty = seen.running == 0 and not seen.unanswered
+        return empty or self.past(idle_from, self.spec.drain_timeout_s)
 
     @property
     def gone(self) -> bool:

@@ -50,14 +50,17 @@ def _news(row: Transition, look: Look, moved: RolloutStatus) -> News | None:
 
 def _cut(look: Look, moved: RolloutStatus) -> News | None:
     before, leaving = look.status.leaving, moved.leaving
-    if leaving is None or not leaving.cut or (before is not None and before.drained):
+    if leaving is None or (before is not None and before.drained):
         return None
-    return News(
-        Told.STREAMS_CUT,
-        f"{leaving.cut} requests were still running on revision {leaving.revision} after "
-        f"drain.timeout of {look.spec.drain_timeout_s:g} s and are cut.",
-        warning=True,
+    if not leaving.cut and not leaving.unanswered:
+        return None
+    least = "At least " if leaving.unanswered else ""
+    text = (
+        f"{least}{leaving.cut} requests were still running on revision {leaving.revision} after "
+        f"drain.timeout of {look.spec.drain_timeout_s:g} s and are cut"
     )
+    silent = f"; {leaving.unanswered} pods did not answer" if leaving.unanswered else ""
+    return News(Told.STREAMS_CUT, f"{text}{silent}.", warning=True)
 
 
 def _sentence(row: Transition, look: Look, moved: RolloutStatus) -> str:

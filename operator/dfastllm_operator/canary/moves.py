@@ -230,8 +230,9 @@ def leave(look: Look) -> RolloutStatus:
 def drained(look: Look) -> RolloutStatus:
     leaving = look.status.leaving
     assert leaving is not None
-    running = look.seen.slot(leaving.slot).running or 0
-    return replace(look.status, leaving=replace(leaving, drained=True, cut=running))
+    seen = look.seen.slot(leaving.slot)
+    told = replace(leaving, drained=True, cut=seen.running or 0, unanswered=seen.unanswered)
+    return replace(look.status, leaving=told)
 
 
 def fail(look: Look) -> RolloutStatus:

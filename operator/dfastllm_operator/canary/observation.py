@@ -7,6 +7,14 @@ from dfastllm_operator.gates.measurement import Measurement
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """Requests on a slot as its pods told them, and how many pods did not answer."""
+
+    requests: int = 0
+    unanswered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SlotSeen:
     """A slot as it is in the cluster.
 
@@ -14,9 +22,9 @@ class SlotSeen:
     are the replicas its Deployment asks for, `pods` its pods that are not on their way out,
     `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
     endpoints. `leaving` are the pods on their way out, with `gpus_leaving`. `running` are the
-    requests on the slot, None when they could not be counted. `symptom` says why a pod is not
-    ready, in words; `hopeless` that waiting does not mend it. `refused` are the words of the quota
-    that leaves no room for one more pod, "" when none does.
+    requests on the slot, None when nobody was asked; `unanswered` pods did not tell theirs.
+    `symptom` says why a pod is not ready, in words; `hopeless` that waiting does not mend it.
+    `refused` are the words of the quota that leaves no room for one more pod, "" when none does.
     """
 
     revision: str = ""
@@ -27,6 +35,7 @@ class SlotSeen:
     leaving: int = 0
     gpus_leaving: int = 0
     running: int | None = 0
+    unanswered: int = 0
     symptom: str = ""
     hopeless: bool = False
     refused: str = ""

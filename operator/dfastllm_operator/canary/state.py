@@ -23,7 +23,8 @@ class Assigned:
 class Leaving:
     """A slot on its way out: without weight, as the route reported at `since`.
 
-    It keeps `replicas` until it is `drained`. `cut` are the requests that were running then.
+    It keeps `replicas` until it is `drained`. `cut` are the requests that were running then, as far
+    as pods told: `unanswered` ones did not.
     """
 
     revision: str
@@ -32,6 +33,7 @@ class Leaving:
     replicas: int
     drained: bool = False
     cut: int = 0
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

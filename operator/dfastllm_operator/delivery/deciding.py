@@ -8,6 +8,7 @@ from dfastllm_operator.canary import machine
 from dfastllm_operator.canary.arrange import arrange
 from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.canary.look import Look
+from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.policy import RolloutSpec
 from dfastllm_operator.canary.record import to_news, to_status
 from dfastllm_operator.canary.state import RolloutStatus
@@ -54,7 +55,7 @@ def deliver(
     now: datetime,
     *,
     measurement: Measurement | None = None,
-    running: int | None = None,
+    running: Running | None = None,
 ) -> Delivery:
     """Decide; see `Delivery`.
 

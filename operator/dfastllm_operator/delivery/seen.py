@@ -13,6 +13,7 @@ from dfastllm_operator.canary.observation import (
     Obstacle,
     Order,
     Orders,
+    Running,
     SlotSeen,
 )
 from dfastllm_operator.canary.phase import RolloutPhase
@@ -54,7 +55,7 @@ def observation(
     revisions: Mapping[str, Revision],
     status: RolloutStatus,
     *,
-    running: int | None = None,
+    running: Running | None = None,
     measurement: Measurement | None = None,
 ) -> Observation:
     """The world as one decision sees it.
@@ -104,7 +105,9 @@ def _serving(status: Mapping[str, Any]) -> tuple[str, str] | None:
     return (str(status.get("slot") or names.SLOTS[0]), str(revision)) if revision else None
 
 
-def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int | None) -> SlotSeen:
+def _slot(
+    observed: Observed, slot: str, gpus: Mapping[str, int], running: Running | None
+) -> SlotSeen:
     service = observed.service
     made = observed.owned(
         INFERENCE_SERVICE, names.inference_service(service.name, service.namespace, slot)
@@ -125,7 +128,8 @@ def _slot(observed: Observed, slot: str, gpus: Mapping[str, int], running: int |
         pods=len(pods),
         leaving=len(leaving),
         gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
-        running=running,
+        running=running.requests if running else None,
+        unanswered=running.unanswered if running else 0,
         symptom=symptom.message if symptom else failure,
         hopeless=hopeless,
         refused=failure if QUOTA in failure else "",

@@ -63,6 +63,7 @@ STATUS: Json = {
             "replicas": 1,
             "drained": True,
             "cut": 1,
+            "unanswered": 1,
         },
         "step": 1,
         "weight": 50,

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dfastllm_operator.analysis import Sample, Side, SourceFailed
+from dfastllm_operator.analysis.series import Flaw, Reading, Unusable
 from dfastllm_operator.analysis.source import Targets
 from dfastllm_operator.analysis.window import Look
+from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import RolloutSpec, Strategy
 from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
@@ -130,16 +132,16 @@ def test_requests_on_a_slot_that_leaves_are_counted_or_unknown() -> None:
     out = Lookout()
     out.source.candidate.running(3)
 
-    def running(seconds: float) -> int | None:
+    def running(seconds: float) -> Running | None:
         return asyncio.run(out.measuring.running(LOOK, POLICY, LEAVING, at(seconds)))
 
     assert running(4) is None, "gateways may still send it some"
     assert not out.source.asked
-    assert running(5) == 3
+    assert running(5) == Running(3)
     assert [pod.name for pod in out.source.asked[-1][Side.CANDIDATE]] == ["demo-b-predictor-0"]
     out.source.down = "gone"
-    assert running(6) == 3, "not asked again so soon"
-    assert running(7) is None
+    assert running(6) == Running(3), "not asked again so soon"
+    assert running(7) == Running(unanswered=1)
 
 
 def test_what_was_scraped_before_the_slot_was_left_alone_says_nothing_of_its_drain() -> None:
@@ -160,10 +162,28 @@ def test_what_was_scraped_before_the_slot_was_left_alone_says_nothing_of_its_dra
     source = Kept()
     measuring = Measuring(lambda *_: source)
 
-    def running(seconds: float) -> int | None:
+    def running(seconds: float) -> Running | None:
         return asyncio.run(measuring.running(LOOK, POLICY, LEAVING, at(seconds)))
 
     source.scraped_at = at(4)
-    assert running(20) is None
+    assert running(20) == Running(unanswered=1)
     source.scraped_at = at(6)
-    assert running(30) == 0
+    assert running(30) == Running()
+
+
+def test_what_answered_is_counted_beside_what_did_not() -> None:
+    class Part(Counted):
+        """Only the first pod of a side answers."""
+
+        async def sample(self, targets: Targets, at: float) -> Sample:
+            pods = targets[Side.CANDIDATE]
+            problem = Unusable(Flaw.NO_DATA, "no answer in time")
+            looks = Look(
+                {pods[0].name: Reading({}, running=2)}, {p.name: problem for p in pods[1:]}
+            )
+            return Sample(at, {Side.CANDIDATE: looks})
+
+    source = Part()
+    look = observed({}, [*slot("a", "old"), *slot("b", "new", replicas=3)])
+    found = Measuring(lambda *_: source).running(look, POLICY, LEAVING, at(5))
+    assert asyncio.run(found) == Running(2, unanswered=2)

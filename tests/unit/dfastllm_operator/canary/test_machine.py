@@ -668,6 +668,30 @@ def test_a_slot_that_does_not_get_idle_is_cut_at_the_timeout(
     assert any(n.reason == "StreamsCut" and "3 requests" in n.message for n in world.told) is told
 
 
+@pytest.mark.parametrize(
+    ("running", "unanswered", "told"),
+    [
+        (3, 2, "At least 3 requests were still running on revision A after drain.timeout of 30 s"),
+        (0, 2, "At least 0 requests"),
+    ],
+)
+def test_pods_that_do_not_answer_are_waited_for_and_told(
+    running: int, unanswered: int, told: str
+) -> None:
+    world = changing()
+    world.behaviors["A"] = Behavior(running=running, unanswered=unanswered)
+    world.run_until(P.FINALIZING)
+    world.run(38)
+    assert world.ready("a") == 2
+    while world.status.leaving and not world.status.leaving.drained:
+        world.tick()
+    assert world.status.leaving is not None
+    assert (world.status.leaving.cut, world.status.leaving.unanswered) == (running, unanswered)
+    (said,) = (n.message for n in world.told if n.reason == "StreamsCut")
+    assert said.startswith(told)
+    assert said.endswith("and are cut; 2 pods did not answer.")
+
+
 def test_a_newer_revision_ends_the_delay_but_not_the_drain() -> None:
     world = changing()
     world.behaviors["A"] = Behavior(running=3)

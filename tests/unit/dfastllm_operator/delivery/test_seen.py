@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dfastllm_operator import names
-from dfastllm_operator.canary.observation import Observation, Order, SlotSeen
+from dfastllm_operator.canary.observation import Observation, Order, Running, SlotSeen
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.state import Assigned, RolloutStatus
 from dfastllm_operator.core import Key, Platform, Seen
@@ -69,7 +69,7 @@ def look(
     spec: dict[str, Any],
     *seen: Seen,
     status: RolloutStatus | None = None,
-    running: int | None = None,
+    running: Running | None = None,
     **given: Any,
 ) -> Observation:
     records = [owned(record(OLD)), owned(record(NEW))]
