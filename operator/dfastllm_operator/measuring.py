@@ -23,6 +23,7 @@ from dfastllm_operator.analysis import (
     opening,
     replay,
 )
+from dfastllm_operator.api.duration import seconds
 from dfastllm_operator.api.rollout import AnalysisSource, Rollout
 from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.phase import RolloutPhase
@@ -38,12 +39,15 @@ logger = structlog.get_logger("rollout")
 
 LOOKED_AT = (RolloutPhase.ANALYZING, RolloutPhase.PAUSED)
 DRAIN_POLL_S = 2.0
+FRESH_S = 90.0
+"""Three scrapes at the usual pace: what Prometheus has is no older, or not older than a look."""
 
 
 def source_of(asked: Rollout | None, namespace: str) -> Source:
     """What the spec says the metrics are read from."""
     if asked is not None and asked.analysis.source is AnalysisSource.PROMETHEUS:
-        return Prometheus(str(asked.analysis.server_address), namespace)
+        stale_s = max(FRESH_S, seconds(asked.analysis.interval))
+        return Prometheus(str(asked.analysis.server_address), namespace, stale_s=stale_s)
     return Scrape()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dfastllm_operator.analysis.outcome import PROGRESS, Finding
+from dfastllm_operator.analysis.outcome import PROGRESS, SAMPLES, Finding
 from dfastllm_operator.analysis.series import Flaw
 from dfastllm_operator.canary import events
 from dfastllm_operator.canary.diagram import mermaid
@@ -45,7 +45,8 @@ than stable.
 FINDINGS = f"""## Reasons of a check
 
 `status.rollout.measurements[].reason`. A check named `{PROGRESS}` is made beside the metrics: that
-requests come to an end.
+requests come to an end. Another is named `{SAMPLES}`, below 100 % and where no metric asks for
+requests: that the candidate had `minSamples` of them.
 """
 
 

@@ -13,6 +13,9 @@ ORDER = (Outcome.PASS, Outcome.WAITING, Outcome.INCONCLUSIVE, Outcome.ERROR, Out
 PROGRESS = "progress"
 """Name of what is checked beside the metrics: that requests come to an end."""
 
+SAMPLES = "samples"
+"""Name of what is checked where no metric asks for it: that the candidate had requests."""
+
 
 class Finding(Described):
     """Why a check came out as it did; one that passed has none. Or a `series.Flaw`."""

@@ -30,7 +30,7 @@ class Prometheus:
     """One HTTP API at `url`.
 
     Pods are found by the labels `namespace` and `pod`, as a PodMonitor gives them; `matchers` are
-    more labels to ask for, where two jobs scrape the same pods. A value that was scraped more than
+    more labels to ask for. A value that was scraped more than
     `stale_s` ago is stale: Prometheus itself would hand it out for five minutes. `headers` are for
     logging in.
     """
@@ -84,7 +84,7 @@ class Prometheus:
             raise Unusable(
                 Flaw.MALFORMED,
                 f"it is scraped more than once (job {', '.join(jobs)}), which would count its "
-                "requests more than once: name one job in the matchers",
+                "requests more than once: two scrape jobs read the same pods, keep one of them",
             )
         newest = max((value for _, value in stamps), default=-math.inf)
         if not at - newest <= self.stale_s:

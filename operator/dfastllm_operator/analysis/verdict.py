@@ -6,8 +6,8 @@ Nothing passes without data, and what is known of a part of the pods can fail bu
 from collections.abc import Iterator
 
 from dfastllm_operator.analysis.compare import Bound, bounds, certain, violated, words
-from dfastllm_operator.analysis.measure import Measured, Pair, measure
-from dfastllm_operator.analysis.outcome import PROGRESS, Check, Finding, Report
+from dfastllm_operator.analysis.measure import Measured, Pair, finished, measure
+from dfastllm_operator.analysis.outcome import PROGRESS, SAMPLES, Check, Finding, Report
 from dfastllm_operator.analysis.series import Unusable
 from dfastllm_operator.analysis.window import Side, SideWindow, Window
 from dfastllm_operator.gates.measurement import Outcome
@@ -15,6 +15,9 @@ from dfastllm_operator.gates.metric import MetricName
 from dfastllm_operator.gates.plan import Plan
 
 ALL = 100
+
+Found = tuple[Outcome, str, str]
+"""An outcome, its sentence and its reason."""
 
 
 def judge(
@@ -24,17 +27,21 @@ def judge(
 
     `weight` is the candidate's share: at 100 stable has no traffic, and nothing is compared with
     it. `restarts` are those of the candidate since it got that weight, as Kubernetes counts them: a
-    process that died reports nothing itself.
+    process that died reports nothing itself. So a step before 100 that asks for nothing else asks
+    for requests all the same.
     """
+    applying = [
+        bound
+        for gate in plan.gates
+        for bound in bounds(gate)
+        if not (bound.compares and weight >= ALL)
+    ]
     checks = [
         *_hang(plan, window),
-        *(
-            _check(bound, plan, window, restarts, trouble)
-            for gate in plan.gates
-            for bound in bounds(gate)
-            if not (bound.compares and weight >= ALL)
-        ),
+        *(_check(bound, plan, window, restarts, trouble) for bound in applying),
     ]
+    if weight < ALL and all(bound.metric is MetricName.RESTARTS for bound in applying):
+        checks.append(_samples(plan, window, trouble))
     return Report(tuple(checks), at=window.at, began_at=window.began_at)
 
 
@@ -85,10 +92,37 @@ def _of_bound(bound: Bound, plan: Plan, window: Window) -> Check:
         text = f"{bound.metric}: {problem.message}"
         return bound.check(Outcome.INCONCLUSIVE, text, reason=problem.flaw, pair=pair)
     if not enough:
-        return _too_few(bound, pair, plan, window)
-    if silent := _silent(bound, window):
+        outcome, text, reason = _too_few(bound.metric, pair, plan, window)
+        return bound.check(outcome, text, reason=reason, pair=pair)
+    sides = (Side.CANDIDATE, Side.STABLE) if bound.compares else (Side.CANDIDATE,)
+    if silent := _silent(window, *sides):
         return bound.check(Outcome.INCONCLUSIVE, silent, reason=Finding.SILENT_PODS, pair=pair)
     return bound.check(Outcome.PASS, words(bound, pair), pair=pair)
+
+
+def _samples(plan: Plan, window: Window, trouble: str) -> Check:
+    outcome, text, reason = _traffic(plan, window, trouble)
+    count = finished(window.side(Side.CANDIDATE))
+    least = max(plan.min_samples, 1)
+    return Check(SAMPLES, outcome, text, reason, "min", limit=least, candidate=count, samples=count)
+
+
+def _traffic(plan: Plan, window: Window, trouble: str) -> Found:
+    if trouble:
+        return Outcome.ERROR, trouble, Finding.SOURCE_FAILED
+    if window.at is None:
+        return Outcome.WAITING, "the warm-up is not over", Finding.WARM_UP
+    side = window.side(Side.CANDIDATE)
+    try:
+        _needs_answer(side, Side.CANDIDATE)
+    except Unusable as problem:
+        return Outcome.INCONCLUSIVE, f"{SAMPLES}: {problem.message}", problem.flaw
+    pair = Pair(Measured(None, finished(side)))
+    if pair.samples < max(plan.min_samples, 1):
+        return _too_few(SAMPLES, pair, plan, window)
+    if silent := _silent(window, Side.CANDIDATE):
+        return Outcome.INCONCLUSIVE, silent, Finding.SILENT_PODS
+    return Outcome.PASS, f"{pair.samples} requests on {Side.CANDIDATE}", ""
 
 
 def _pair(bound: Bound, window: Window) -> Pair:
@@ -99,18 +133,22 @@ def _pair(bound: Bound, window: Window) -> Pair:
 
 
 def _measured(metric: MetricName, side: SideWindow, which: Side) -> Measured:
-    """Of pods that told something in the latest look; what they told before is old."""
-    if not side.answered:
-        for pod, problem in sorted(side.unusable.items()):
-            raise Unusable(problem.flaw, f"no metrics of {which}: pod {pod}: {problem.message}")
-        raise Unusable.no_pods(which)
+    _needs_answer(side, which)
     measured = measure(metric, side)
     if measured.value is None and measured.samples:
         raise Unusable.empty(which)
     return measured
 
 
-def _too_few(bound: Bound, pair: Pair, plan: Plan, window: Window) -> Check:
+def _needs_answer(side: SideWindow, which: Side) -> None:
+    """Of pods that told something in the latest look; what they told before is old."""
+    if not side.answered:
+        for pod, problem in sorted(side.unusable.items()):
+            raise Unusable(problem.flaw, f"no metrics of {which}: pod {pod}: {problem.message}")
+        raise Unusable.no_pods(which)
+
+
+def _too_few(name: str, pair: Pair, plan: Plan, window: Window) -> Found:
     """Slow traffic is waited for; none at all is not."""
     lacking = [
         (side, measured.samples)
@@ -118,17 +156,17 @@ def _too_few(bound: Bound, pair: Pair, plan: Plan, window: Window) -> Check:
         if measured is not None and measured.samples < max(plan.min_samples, 1)
     ]
     counts = " and ".join(f"{count} on {side}" for side, count in lacking)
-    text = f"{bound.metric}: {counts} of the {max(plan.min_samples, 1)} requests it takes"
+    text = f"{name}: {counts} of the {max(plan.min_samples, 1)} requests it takes"
     for side, _ in lacking:
         has = window.side(side)
         if has.finished_at != window.at and has.running <= 0:
             text += f"; none came to {side} since the last look"
-            return bound.check(Outcome.INCONCLUSIVE, text, reason=Finding.NO_TRAFFIC, pair=pair)
-    return bound.check(Outcome.WAITING, text, reason=Finding.FEW_SAMPLES, pair=pair)
+            return Outcome.INCONCLUSIVE, text, Finding.NO_TRAFFIC
+    return Outcome.WAITING, text, Finding.FEW_SAMPLES
 
 
-def _silent(bound: Bound, window: Window) -> str:
-    for which in (Side.CANDIDATE, Side.STABLE) if bound.compares else (Side.CANDIDATE,):
+def _silent(window: Window, *sides: Side) -> str:
+    for which in sides:
         unusable = window.side(which).unusable
         if unusable:
             pod, problem = min(unusable.items(), key=lambda item: item[0])

@@ -162,7 +162,11 @@ class RolloutAnalysis(Struct):
         description="Address of Prometheus, for example `http://prometheus.monitoring.svc:9090`; "
         "with source prometheus only. Left out: none.",
     )
-    interval: Duration = Field(default="30s", description="How often the metrics are looked at.")
+    interval: Duration = Field(
+        default="30s",
+        description="How often the metrics are looked at. What Prometheus scraped longer ago than "
+        "this, and than 90 seconds, is stale.",
+    )
     warmup: Duration = Field(
         default="30s",
         description="How long what follows a change of weight is left out of the comparison.",
@@ -171,7 +175,8 @@ class RolloutAnalysis(Struct):
         default=50,
         ge=1,
         le=1_000_000,
-        description="Finished requests on each side that it takes to pass a step.",
+        description="Finished requests of the candidate that it takes to pass a step; for "
+        "maxRegression as many of stable, too.",
     )
     metrics: Annotated[tuple[RolloutMetric, ...], Field(max_length=8), MapList("name")] = Field(
         default=(),

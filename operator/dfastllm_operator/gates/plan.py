@@ -56,8 +56,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One analysis: times in seconds, `min_samples` finished requests on each side.
+    """One analysis: times in seconds, `min_samples` finished requests of the candidate.
 
+    A comparison takes as many of stable too. Where no gate asks for requests the candidate has to
+    have had them all the same, before it gets everything.
     `request_timeout_s` is the longest a request may take; a candidate that finishes none for so
     long while some are running hangs.
     """

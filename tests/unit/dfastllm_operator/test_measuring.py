@@ -3,17 +3,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dfastllm_operator.analysis import Sample, Side, SourceFailed
+import pytest
+
+from dfastllm_operator.analysis import Prometheus, Sample, Side, SourceFailed
 from dfastllm_operator.analysis.series import Flaw, Reading, Unusable
 from dfastllm_operator.analysis.source import Targets
 from dfastllm_operator.analysis.window import Look
+from dfastllm_operator.api.rollout import Rollout
 from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import RolloutSpec, Strategy
 from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
 from dfastllm_operator.gates.measurement import Measurement, Outcome
 from dfastllm_operator.gates.plan import Plan
-from dfastllm_operator.measuring import Measuring
+from dfastllm_operator.measuring import Measuring, source_of
 from support.counted import CountedServer, sample
 from support.situations import observed
 from support.slots import slot
@@ -187,3 +190,11 @@ def test_what_answered_is_counted_beside_what_did_not() -> None:
     look = observed({}, [*slot("a", "old"), *slot("b", "new", replicas=3)])
     found = Measuring(lambda *_: source).running(look, POLICY, LEAVING, at(5))
     assert asyncio.run(found) == Running(2, unanswered=2)
+
+
+@pytest.mark.parametrize(("interval", "stale_s"), [("5m", 300), ("30s", 90)])
+def test_what_was_scraped_since_the_last_look_is_not_stale(interval: str, stale_s: float) -> None:
+    analysis = {"source": "prometheus", "serverAddress": "http://p:9090", "interval": interval}
+    source = source_of(Rollout.model_validate({"analysis": analysis}), "ns")
+    assert isinstance(source, Prometheus)
+    assert source.stale_s == stale_s

@@ -156,6 +156,7 @@ def test_a_pod_that_two_jobs_scrape_is_not_counted_twice() -> None:
     flaw, message = problem(api)
     assert flaw is Flaw.MALFORMED
     assert "more than once (job annotated, pods)" in message
+    assert "two scrape jobs read the same pods, keep one of them" in message
 
 
 REFUSED = {"status": "error", "errorType": "bad_data", "error": "parse error"}

@@ -29,6 +29,8 @@ from support.counted import CountedServer, sample
 
 PLAN = Plan(min_samples=10, request_timeout_s=60)
 ERRORS = (Gate(MetricName.ERROR_RATE, max=0.1),)
+RESTARTS = Gate(MetricName.RESTARTS, max=2)
+ONLY_RESTARTS = replace(PLAN, gates=(RESTARTS,))
 TOKENS = (Gate(MetricName.TOKENS_PER_FORWARD, max_regression=30),)
 
 
@@ -313,8 +315,62 @@ def test_restarts_fail_without_any_metrics(trouble: str) -> None:
 
 
 def test_restarts_within_their_maximum_pass() -> None:
-    report = Trial().judge(Gate(MetricName.RESTARTS, max=2), restarts=2)
+    trial = Trial()
+    trial.candidate.answer(10)
+    trial.look()
+    report = trial.judge(RESTARTS, restarts=2)
     assert report.outcome is Outcome.PASS
+    assert "10 requests on candidate" in report.message
+
+
+def test_a_step_that_asks_for_nothing_else_asks_for_requests() -> None:
+    trial = Trial()
+    trial.stable.answer(40)
+    trial.candidate.running(1)
+    trial.look()
+    report = trial.judge(RESTARTS)
+    assert [(c.name, str(c.outcome)) for c in report.checks] == [
+        ("restarts", "Pass"),
+        ("samples", "Waiting"),
+    ]
+    assert report.message == "samples: 0 on candidate of the 10 requests it takes"
+    trial.candidate.running(0)
+    trial.look()
+    assert trial.judge(RESTARTS).outcome is Outcome.INCONCLUSIVE, "none came"
+    assert trial.judge(RESTARTS, weight=100).outcome is Outcome.PASS, "others are not to be had"
+    assert trial.judge(RESTARTS, restarts=3).failed == ("restarts",)
+    trial.candidate.answer(9)
+    trial.look()
+    assert trial.judge(RESTARTS).outcome is Outcome.WAITING
+    trial.candidate.answer(1)
+    trial.look()
+    assert trial.judge(RESTARTS).outcome is Outcome.PASS
+    assert entries(trial.judge(RESTARTS))[1] == {
+        "metric": "samples",
+        "outcome": "Pass",
+        "bound": "min 10",
+        "candidate": "10",
+        "samples": 10,
+    }
+
+
+def test_a_step_that_asks_for_restarts_alone_needs_its_source() -> None:
+    assert judge(ONLY_RESTARTS, opening(0, 30), weight=10).outcome is Outcome.WAITING
+    trial = Trial()
+    assert trial.judge(RESTARTS, trouble="prometheus is away").outcome is Outcome.ERROR
+    trial.candidate.answer(20)
+    trial.look()
+    trial.look_at(Look(), broken(Flaw.STALE))
+    assert trial.judge(RESTARTS).outcome is Outcome.INCONCLUSIVE
+    assert trial.judge(*ERRORS, RESTARTS).checks[-1].name == "restarts", "errors ask already"
+
+
+def test_a_candidate_that_hangs_fails_where_restarts_alone_are_asked_for() -> None:
+    trial = Trial()
+    trial.candidate.running(1)
+    for _ in range(7):
+        trial.look()
+    assert trial.judge(RESTARTS).failed == ("progress",)
 
 
 def test_requests_that_never_finish_are_a_hang() -> None:
