@@ -4,15 +4,17 @@ What they judge is in `Situation`; how verdicts become a status is `status.py`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dfastllm_operator import names
 from dfastllm_operator.apply import Trouble
 from dfastllm_operator.canary.decision import Decision
+from dfastllm_operator.canary.lingering import named
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.decide import Plan
-from dfastllm_operator.delivery.seen import pods_of
+from dfastllm_operator.delivery.seen import going, pods_of
 from dfastllm_operator.kinds import HPA, HTTP_ROUTE, INFERENCE_SERVICE, SCALED_OBJECT, Kind
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import hostname_of, own_gateway
@@ -37,7 +39,8 @@ class Verdict:
 class Situation:
     """What the verdicts look at. `overdue`: `startupTimeout` passed without a complete rollout.
 
-    `canary` is the decision on a canary rollout; None for services that have none.
+    `canary` is the decision on a canary rollout; None for services that have none. `now` is when
+    they look, None where that does not matter.
     """
 
     observed: Observed
@@ -46,6 +49,7 @@ class Situation:
     troubles: tuple[Trouble, ...] = ()
     overdue: bool = False
     canary: Decision | None = None
+    now: datetime | None = None
 
     def trouble(self, *kinds: Kind) -> Trouble | None:
         return next((t for t in self.troubles if t.kind in kinds), None)
@@ -278,7 +282,8 @@ def canary_blocked(decision: Decision) -> Verdict:
 def canary_progress(at: Situation) -> Verdict | None:
     """None when no canary is under way, and none is held.
 
-    What keeps the candidate from being ready is said at once, long before it ends the rollout.
+    What keeps the candidate from being ready is said at once, long before it ends the rollout, and
+    so are pods that a rollout waits for and that do not go.
     """
     decision = at.canary
     if decision is None:
@@ -300,7 +305,15 @@ def canary_progress(at: Situation) -> Verdict | None:
             parts.append(symptom.message)
     if status.message:
         parts.append(status.message)
-    return Verdict(True, Reason.ROLLING_OUT, " ".join(parts))
+    parts.append(_late_pods(at))
+    return Verdict(True, Reason.ROLLING_OUT, " ".join(part for part in parts if part))
+
+
+def _late_pods(at: Situation) -> str:
+    if at.now is None:
+        return ""
+    pods = [pod for slot in names.SLOTS for pod in pods_of(at.observed, slot)]
+    return named(going(pods), at.now)
 
 
 def canary_failed(decision: Decision | None) -> Verdict | None:

@@ -175,6 +175,7 @@ class Reconciler:
             troubles=tuple(applied.troubles),
             overdue=deadline is not None and now >= deadline,
             canary=decision,
+            now=now,
         )
         status = compose(situation, _text(now))
         await self._reporter.report(observed.raw, status, _text(now), applied)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from dfastllm_operator.canary.decision import Arrangement, Bounds, Decision, News
+from dfastllm_operator.canary.lingering import Going
 from dfastllm_operator.canary.machine import decide
 from dfastllm_operator.canary.observation import (
     Observation,
@@ -105,6 +106,7 @@ class World:
     phases: list[RolloutPhase] = field(default_factory=list)
     last: Decision | None = None
     held: int = 0
+    dead_nodes: bool = False
 
     @property
     def status(self) -> RolloutStatus:
@@ -298,7 +300,9 @@ class World:
 
     def _live(self) -> None:
         for name, slot in list(self.slots.items()):
-            slot.pods = [p for p in slot.pods if p.gone_at is None or p.gone_at > self.now]
+            slot.pods = [
+                p for p in slot.pods if p.gone_at is None or p.gone_at > self.now or self.dead_nodes
+            ]
             if not slot.exists and not slot.pods:
                 del self.slots[name]
                 self.reported.pop(name, None)
@@ -340,6 +344,11 @@ class World:
             pods=len(live),
             leaving=len(slot.pods) - len(live),
             gpus_leaving=sum(pod.gpus for pod in slot.pods if pod.gone_at is not None),
+            going=tuple(
+                Going(f"{slot.revision}-{number}", "node-1", pod.gone_at)
+                for number, pod in enumerate(slot.pods)
+                if pod.gone_at is not None
+            ),
             running=behavior.running,
             unanswered=behavior.unanswered,
             symptom="" if len(ready) == len(live) else f"{slot.revision} is not ready",

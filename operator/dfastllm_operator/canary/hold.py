@@ -1,5 +1,6 @@
 """Why a change that asks for a canary is held. Pure."""
 
+from dfastllm_operator.canary.lingering import named
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.phase import IN_PROGRESS, Cause, RolloutPhase
@@ -15,9 +16,7 @@ def obstacle(look: Look) -> Obstacle | None:
         first = look.seen.obstacles[0]
         return Obstacle(first.reason, f"{first.message} {WAY_OUT}")
     if not look.seen.slot(look.free_slot).empty:
-        return Obstacle(
-            Reason.SLOT_BUSY, f"Pods of a former revision still hold slot {look.free_slot}."
-        )
+        return _busy(look, look.free_slot)
     most = most_for(look)
     if not fits(look, most, look.seen.wanted, look.free_slot):
         each = look.gpus_of(look.seen.wanted)
@@ -29,16 +28,31 @@ def obstacle(look: Look) -> Obstacle | None:
     return None
 
 
+def _busy(look: Look, slot: str) -> Obstacle:
+    late = named(look.seen.slot(slot).going, look.now)
+    text = f"Pods of a former revision still hold slot {slot}. {late}"
+    return Obstacle(Reason.SLOT_BUSY, text.strip())
+
+
 def held(look: Look) -> Obstacle | None:
     """What holds a change at this moment, for the condition RolloutBlocked."""
     status = look.status
     if status.phase in IN_PROGRESS:
         return _midway(look)
-    if not look.moved_on or status.candidate or status.leaving or not look.gated:
+    if not look.moved_on or status.candidate or not look.gated:
         return None
     if look.seen.wanted == status.failed:
         return None
-    return obstacle(look)
+    return _waiting(look) if status.leaving else obstacle(look)
+
+
+def _waiting(look: Look) -> Obstacle | None:
+    """A newer revision waits for the slot of one that leaves: not worth a word, unless it stays."""
+    leaving = look.status.leaving
+    if leaving is None or look.seen.wanted == leaving.revision:
+        return None
+    late = named(look.seen.slot(leaving.slot).going, look.now)
+    return _busy(look, leaving.slot) if late else None
 
 
 def _midway(look: Look) -> Obstacle | None:

@@ -96,6 +96,7 @@ def _moments(look: Look) -> list[datetime]:
     ]
     if status.phase is RolloutPhase.ROLLING_BACK or status.phase is RolloutPhase.SUPERSEDED:
         found.append(_after(status.since, spec.progress_deadline_s))
+    found += [pod.late_at for slot in look.seen.slots.values() for pod in slot.going]
     return [moment for moment in found if moment is not None]
 
 

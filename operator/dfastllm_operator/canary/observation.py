@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dfastllm_operator.canary.lingering import Going
 from dfastllm_operator.gates.measurement import Measurement
 
 
@@ -21,8 +22,9 @@ class SlotSeen:
     `revision` is the hash its InferenceService was applied with, "" when there is none. `wanted`
     are the replicas its Deployment asks for, `pods` its pods that are not on their way out,
     `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
-    endpoints. `leaving` are the pods on their way out, with `gpus_leaving`. `running` are the
-    requests on the slot, None when nobody was asked; `unanswered` pods did not tell theirs.
+    endpoints. `leaving` are the pods on their way out, with `gpus_leaving`; `going` says which
+    they are. `running` are the requests on the slot, None when nobody was asked; `unanswered` pods
+    did not tell theirs.
     `symptom` says why a pod is not ready, in words; `hopeless` that waiting does not mend it.
     `refused` are the words of the quota that leaves no room for one more pod, "" when none does.
     """
@@ -34,6 +36,7 @@ class SlotSeen:
     pods: int = 0
     leaving: int = 0
     gpus_leaving: int = 0
+    going: tuple[Going, ...] = ()
     running: int | None = 0
     unanswered: int = 0
     symptom: str = ""

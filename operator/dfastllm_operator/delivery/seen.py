@@ -3,11 +3,13 @@
 What was not heard of counts as not there, so nothing may be decided before every kind was listed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from dfastllm_operator import names
 from dfastllm_operator.api.scaling import ScalerType
+from dfastllm_operator.canary.lingering import Going
 from dfastllm_operator.canary.observation import (
     Observation,
     Obstacle,
@@ -89,6 +91,17 @@ def pods_of(observed: Observed, slot: str) -> list[Json]:
     return [s.body for s in observed.of(POD) if _labels(s.body).get("app") == app]
 
 
+def going(pods: Iterable[Json]) -> Iterator[Going]:
+    """Those on their way out."""
+    for pod in pods:
+        try:
+            due = datetime.fromisoformat(str(pod["metadata"].get("deletionTimestamp")))
+        except ValueError:  # it stays
+            continue
+        node = (pod.get("spec") or {}).get("nodeName")
+        yield Going(str(pod["metadata"]["name"]), str(node or ""), due.astimezone(UTC))
+
+
 def _wanted(plan: Plan, status: RolloutStatus) -> str:
     """A spec that is wrong moves nothing: what was on its way stays so."""
     if plan.problem is None:
@@ -128,6 +141,7 @@ def _slot(
         pods=len(pods),
         leaving=len(leaving),
         gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
+        going=tuple(going(leaving)),
         running=running.requests if running else None,
         unanswered=running.unanswered if running else 0,
         symptom=symptom.message if symptom else failure,

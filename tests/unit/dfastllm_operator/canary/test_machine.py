@@ -692,6 +692,43 @@ def test_pods_that_do_not_answer_are_waited_for_and_told(
     assert said.endswith("and are cut; 2 pods did not answer.")
 
 
+def test_pods_that_do_not_go_are_named_to_whoever_waits_for_their_slot() -> None:
+    world = changing(Behavior(says=Outcome.FAIL)).run_until(P.ROLLING_BACK)
+    world.dead_nodes = True
+    while "b" in world.slots and world.slots["b"].exists:
+        world.tick()
+    world.wanted = "C"
+    due = min(p.gone_at for p in world.slots["b"].pods if p.gone_at is not None)
+    while world.now < due + timedelta(seconds=30):
+        assert world.last is not None
+        assert world.last.blocked is None, "pods have their time to go"
+        world.tick()
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "SlotBusy"
+    assert "Pod B-0 on node node-1 should be gone since 2026-01-01T" in world.last.blocked.message
+    assert "kubectl delete node node-1" in world.last.blocked.message
+    assert world.run(300).status.phase is P.ROLLING_BACK, "they may run still"
+    world.dead_nodes = False
+    world.run_until(P.PREPARING, 10)
+    assert world.status.candidate == Assigned("C", "b")
+
+
+def test_a_pod_that_does_not_go_is_looked_at_when_it_is_late() -> None:
+    world = changing().run_until(P.FINALIZING)
+    world.dead_nodes = True
+    while world.slots["a"].exists:
+        world.tick()
+    (due,) = {pod.gone_at for pod in world.slots["a"].pods}
+    assert due is not None
+    world.run(29)
+    assert world.last is not None
+    assert world.last.again == due + timedelta(seconds=30)
+    world.run(60)
+    assert world.last.blocked is None, "nobody waits for the slot"
+    assert world.last.again is None
+
+
 def test_a_newer_revision_ends_the_delay_but_not_the_drain() -> None:
     world = changing()
     world.behaviors["A"] = Behavior(running=3)

@@ -2,9 +2,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.record import to_status
-from dfastllm_operator.canary.state import Assigned, RolloutStatus
+from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
 from dfastllm_operator.core import Json, Seen
 from dfastllm_operator.decide import decide
 from dfastllm_operator.delivery.deciding import Delivery, deliver, is_engaged, moved_status
@@ -127,9 +129,9 @@ def test_a_paused_service_is_left_alone() -> None:
     assert decision.arrangement is None
 
 
-def conditions(found: Observed) -> Json:
+def conditions(found: Observed, now: datetime = NOW) -> Json:
     made = delivered(found)
-    at = Situation(found, made.plan, rollout(found, made.plan), canary=made.decision)
+    at = Situation(found, made.plan, rollout(found, made.plan), canary=made.decision, now=now)
     return compose(at, "2026-01-01T00:00:00Z")
 
 
@@ -148,6 +150,25 @@ def test_a_failed_rollout_serves_and_is_degraded() -> None:
     assert H_OLD in said
     assert H_NEW in said
     assert status["rollout"] == to_status(failed)
+
+
+@pytest.mark.parametrize(("late_s", "told"), [(29, False), (30, True)])
+def test_a_rollout_names_the_pods_it_waits_for_once_they_are_late(late_s: int, told: bool) -> None:
+    gone = Leaving(H_OLD, "a", NOW, 1, drained=True)
+    ends = RolloutStatus(RolloutPhase.FINALIZING, NOW, Assigned(H_NEW, "b"), leaving=gone)
+    stuck = pod("a", H_OLD, deletionTimestamp="2026-01-01T00:00:00Z")
+    stuck.body["spec"] = {"nodeName": "node-7"}
+    spec = {**NEW, **CANARY}
+    found = world(spec, ends, recorded(NEW), *slot("b", H_NEW), stuck, route({"b": 100}))
+    status = conditions(found, NOW + timedelta(seconds=late_s))
+    assert words(status, "Progressing") == ("True", "RollingOut")
+    said = condition(status, "Progressing")["message"]  # type: ignore[arg-type]
+    text = (
+        "Pod demo-a-predictor-0 on node node-7 should be gone since 2026-01-01T00:00:00Z: if the "
+        "node is dead for good, remove it (kubectl delete node node-7), or "
+        "kubectl delete pod demo-a-predictor-0 --force."
+    )
+    assert (text in said) is told
 
 
 def test_a_change_that_cannot_be_a_canary_is_held_and_told() -> None:
