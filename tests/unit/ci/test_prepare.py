@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from ci import prepare
-from cluster import room
+from cluster import room, standing
 from cluster.binaries import BuildFailed
 from cluster.debian import Unfit
 from images.archives import NoRoom
 from images.packages import CannotBuild
+from images.recipes import RECIPES
 from images.rootfs import RootfsFailed
 
 Usage = namedtuple("Usage", "total used free")
@@ -64,3 +65,23 @@ def test_room_for_all_is_asked_for_before_anything_is_made(
     assert prepare.main() == prepare.LACKING
     assert "may take 3" in (said := capsys.readouterr().err), said
     assert "20.0 GB free" in said
+
+
+def test_from_nothing_everything_takes_its_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DFASTLLM_CLUSTER_CACHE", str(tmp_path / "cluster"))
+    monkeypatch.setenv("DFASTLLM_IMAGES_CACHE", str(tmp_path / "images"))
+    monkeypatch.setattr(prepare.debian, "missing", lambda: ["runc"])
+    assert set(RECIPES) == set(prepare.IMAGES_S)
+    assert set(standing.NEEDED) > set(prepare.COMPILE_S)
+    fixed = prepare.PACKAGES_S + prepare.BASE_S + sum(prepare.IMAGES_S.values())
+    assert prepare.seconds() > fixed + sum(prepare.COMPILE_S.values())
+
+
+def test_what_is_there_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare.debian, "missing", list)
+    monkeypatch.setattr(prepare.packages, "missing", list)
+    monkeypatch.setattr(prepare.binaries, "missing", lambda names: [])
+    monkeypatch.setattr(prepare, "RECIPES", ())
+    assert prepare.seconds() == 0
