@@ -34,7 +34,8 @@ def quantile(q: float, buckets: Mapping[str, float]) -> float | None:
         if count >= rank and count > below:
             if math.isinf(upper):
                 return math.inf
-            return lower + (upper - lower) * max(0.0, rank - below) / (count - below)
+            within = (upper - lower) * max(0.0, rank - below) / (count - below)
+            return min(upper, lower + within)  # rounding may exceed it by a bit
         lower, below = upper, count
     raise AssertionError("the last bucket holds every observation")
 
