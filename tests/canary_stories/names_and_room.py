@@ -34,7 +34,7 @@ def both_sides_of_a_split_answer_to_the_same_names(scene: Scene) -> None:
     scene.reach(P.FAILED, failed=same)
     scene.change(0.8, model={"uri": TINY, "name": "newest"})
     scene.reach(P.ANALYZING)
-    assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["newest", "new"]}
+    assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["newest", "new", "renamed"]}
 
 
 def _started_with(scene: Scene) -> dict[str, list[str]]:
