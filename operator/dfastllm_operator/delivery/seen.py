@@ -18,7 +18,6 @@ from dfastllm_operator.canary.observation import (
     Running,
     SlotSeen,
 )
-from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.record import from_status
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.conditions import Reason
@@ -103,12 +102,12 @@ def going(pods: Iterable[Json]) -> Iterator[Going]:
 
 
 def _wanted(plan: Plan, status: RolloutStatus) -> str:
-    """A spec that is wrong moves nothing: what was on its way stays so."""
+    """A spec that is wrong moves nothing: what was on its way stays so, and what failed."""
     if plan.problem is None:
         return plan.placements[0].revision.hash
     if status.candidate is not None:
         return status.candidate.revision
-    if status.phase is RolloutPhase.FAILED:
+    if status.failed:
         return status.failed
     return status.stable.revision if status.stable else plan.placements[0].revision.hash
 

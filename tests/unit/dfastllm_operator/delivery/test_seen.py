@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from dfastllm_operator import names
 from dfastllm_operator.canary.observation import Observation, Order, Running, SlotSeen
 from dfastllm_operator.canary.phase import RolloutPhase
-from dfastllm_operator.canary.state import Assigned, RolloutStatus
+from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
 from dfastllm_operator.core import Key, Platform, Seen
 from dfastllm_operator.decide import decide
 from dfastllm_operator.delivery.placing import known_revisions
@@ -40,6 +41,7 @@ H_OLD, H_NEW = (revision_hash(service(spec).spec) for spec in (OLD, NEW))
 CANARY: dict[str, Any] = {"rollout": {"strategy": "Canary"}}
 SERVES = {"updatedRevision": H_OLD, "revision": H_OLD, "slot": "a"}
 ON_GATEWAY = platform(gateway=GATEWAY)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 HPA_BY_CPU: dict[str, Any] = {
@@ -242,6 +244,16 @@ def test_a_spec_that_is_wrong_moves_nothing() -> None:
     revisions = known_revisions(found, plan)
     assert observation(found, plan, revisions, trial).wanted == H_NEW
     assert observation(found, plan, revisions, RolloutStatus()).wanted == H_OLD
+    gone = replace(
+        trial,
+        phase=RolloutPhase.ROLLING_BACK,
+        candidate=None,
+        leaving=Leaving(H_NEW, "b", NOW, 1),
+        failed=H_NEW,
+    )
+    for phase in (RolloutPhase.ROLLING_BACK, RolloutPhase.FAILED):
+        kept = replace(gone, phase=phase)
+        assert observation(found, plan, revisions, kept).wanted == H_NEW, "it stays failed"
 
 
 def test_a_status_that_cannot_be_read_is_begun_anew() -> None:
