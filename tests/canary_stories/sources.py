@@ -59,3 +59,26 @@ def what_is_no_number_is_no_pass(scene: Scene) -> None:
     scene.order("promote")
     scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
     scene.settle()
+
+
+@story("vanished")
+def a_candidate_that_vanishes_from_prometheus_in_a_pause_is_held(scene: Scene) -> None:
+    scene.begin(analysis=TWICE, steps=[{"weight": 50, "pause": "forever"}])
+    scene.change(0.6)
+    scene.reach(P.PAUSED, cause="StepPause")
+    scene.behave("b", scraped=False)
+    scene.reach(P.PAUSED, cause="Inconclusive")
+    scene.delete()
+
+
+@story("unreadable")
+def a_pause_that_loses_its_prometheus_is_held_or_ended(scene: Scene) -> None:
+    scene.begin(analysis=TWICE, steps=[{"weight": 50, "pause": "forever"}])
+    bad = scene.change(0.6)
+    scene.reach(P.PAUSED, cause="StepPause")
+    scene.edit(rollout={"analysis": NOBODY})
+    scene.reach(P.PAUSED, cause="SourceFailed")
+    scene.edit(rollout={"analysis": {"serverAddress": scene.prometheus}})
+    scene.reach(P.PAUSED, cause="StepPause")
+    scene.edit(rollout={"analysis": {**NOBODY, "onInconclusive": "Abort"}})
+    scene.reach(P.FAILED, failed=bad, cause="MetricsMissing")

@@ -184,6 +184,8 @@ def measured(look: Look) -> bool:
         return False
     if status.phase is not RolloutPhase.PAUSED or found.outcome is Outcome.FAIL:
         return True
+    if _in_step_pause(look) and found.outcome in (Outcome.ERROR, Outcome.INCONCLUSIVE):
+        return True
     if _outcomes(found.entries) != _outcomes(status.measurements):
         return True
     seldom_s = LOOKS_BETWEEN_WRITES * look.spec.analysis.interval_s
@@ -212,6 +214,18 @@ def unreadable(look: Look) -> bool:
     return undecided(look) and look.fresh is not None and look.fresh.outcome is Outcome.ERROR
 
 
+def undecided_in_pause_abort(look: Look) -> bool:
+    return _in_step_pause(look) and undecided_abort(look)
+
+
+def unreadable_in_pause(look: Look) -> bool:
+    return _in_step_pause(look) and unreadable(look)
+
+
+def undecided_in_pause(look: Look) -> bool:
+    return _in_step_pause(look) and undecided(look)
+
+
 def step_edited(look: Look) -> bool:
     return _waits_for_weight(look)
 
@@ -229,7 +243,8 @@ def passed_last(look: Look) -> bool:
 
 
 def over(look: Look) -> bool:
-    return _held_by(look, Cause.STEP_PAUSE) and _pause_over(look) and _as_it_was(look)
+    ended = _in_step_pause(look) and not look.spec.paused and _pause_over(look)
+    return ended and _as_it_was(look) and _still_passes(look)
 
 
 def over_last(look: Look) -> bool:
@@ -254,8 +269,17 @@ def resumable(look: Look) -> bool:
             return True
 
 
-def _held_by(look: Look, cause: Cause) -> bool:
-    return look.status.cause is cause and not look.spec.paused
+def _in_step_pause(look: Look) -> bool:
+    return look.status.cause is Cause.STEP_PAUSE
+
+
+def _still_passes(look: Look) -> bool:
+    """A step passed before its pause began; what counts at the end of it is the latest look."""
+    if look.fresh is not None:
+        return look.fresh.outcome is Outcome.PASS
+    tally = look.status.tally
+    said = {outcome for _, outcome in _outcomes(look.status.measurements)}
+    return not tally.errors and not tally.inconclusive and said <= {Outcome.PASS}
 
 
 def _as_it_was(look: Look) -> bool:

@@ -26,6 +26,14 @@ class Told(Described):
         "An order means nothing now: there is no such candidate, it is not ready, or nothing has "
         "failed.",
     )
+    METRICS_UNREADABLE = (
+        "MetricsUnreadable",
+        "During a step's `pause` the metrics could not be read for `errorLimit` looks.",
+    )
+    METRICS_INCONCLUSIVE = (
+        "MetricsInconclusive",
+        "During a step's `pause` the metrics said nothing for `inconclusiveLimit` looks.",
+    )
     STREAMS_CUT = (
         "StreamsCut",
         "Requests were still running on a slot when `drain.timeout` was over, or some of its pods "

@@ -113,9 +113,13 @@ def count(look: Look) -> RolloutStatus:
     return _counted(look).status
 
 
+def hold(look: Look, cause: Cause, message: str) -> RolloutStatus:
+    """It is paused, from now on for this cause."""
+    return replace(_counted(look).status, cause=cause, message=message)
+
+
 def pause(look: Look, cause: Cause, message: str) -> RolloutStatus:
-    status = replace(_counted(look).status, cause=cause, message=message)
-    return _enter(look, status, RolloutPhase.PAUSED)
+    return _enter(look, hold(look, cause, message), RolloutPhase.PAUSED)
 
 
 def lose(look: Look) -> RolloutStatus:

@@ -35,7 +35,7 @@ class Cause(Described):
     """Why a rollout is held or was ended."""
 
     # It is held.
-    STEP_PAUSE = "StepPause", "The step's `pause` is not over."
+    STEP_PAUSE = "StepPause", "The step's `pause` is not over, or the latest look did not pass."
     USER_PAUSE = "UserPause", "`rollout.paused` is set."
     INCONCLUSIVE = "Inconclusive", "The metrics said nothing for `inconclusiveLimit` looks."
     SOURCE_FAILED = "SourceFailed", "The metrics could not be read for `errorLimit` looks."

@@ -61,6 +61,10 @@ def _paused(cause: Cause, message: Words) -> Move:
     return lambda look: moves.pause(look, cause, message(look))
 
 
+def _held(cause: Cause, message: Words) -> Move:
+    return lambda look: moves.hold(look, cause, message(look))
+
+
 _MAY_BE_UNREADY = (P.STEPPING, P.PAUSED, P.PROMOTING)
 _BY_THEMSELVES = (P.PREPARING, P.STEPPING, P.PROMOTING)
 _BEFORE_PROMOTION = (P.PREPARING, P.STEPPING, P.ANALYZING, P.PAUSED)
@@ -222,6 +226,29 @@ TABLE: tuple[Transition, ...] = (
     ),
     *_from((P.ANALYZING,), P.PROMOTING, "last step passed", ask.passed_last, moves.promote),
     *_from((P.ANALYZING,), P.STEPPING, "step passed", ask.passed, moves.next_step),
+    *_ROLL_BACK(
+        (P.PAUSED,),
+        words="inconclusive, onInconclusive Abort",
+        when=ask.undecided_in_pause_abort,
+        move=_rolled_back(Cause.METRICS_MISSING, words.of_metrics),
+        warning=True,
+    ),
+    *_from(
+        (P.PAUSED,),
+        None,
+        "metrics unreadable",
+        ask.unreadable_in_pause,
+        _held(Cause.SOURCE_FAILED, words.of_metrics),
+        warning=True,
+    ),
+    *_from(
+        (P.PAUSED,),
+        None,
+        "metrics inconclusive",
+        ask.undecided_in_pause,
+        _held(Cause.INCONCLUSIVE, words.of_metrics),
+        warning=True,
+    ),
     *_from((P.PAUSED,), P.PROMOTING, "pause over, last step", ask.over_last, moves.promote),
     *_from((P.PAUSED,), P.STEPPING, "pause over", ask.over, moves.next_step),
     *_from((P.PAUSED,), P.STEPPING, "resumed", ask.resumable, moves.same_step),
