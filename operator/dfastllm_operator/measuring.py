@@ -1,6 +1,7 @@
 """Looks at the metrics of a rollout, at the pace of its analysis. The only memory of a rollout.
 
-It is lost in a restart: the window begins anew then, which counts as nothing.
+It is lost in a restart: the window begins anew then, which counts as nothing, and so does the time
+before it.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,10 +54,14 @@ def source_of(asked: Rollout | None, namespace: str) -> Source:
 
 @dataclass(slots=True)
 class _Kept:
-    """Of one service: the window of `confirmed_at`, when was looked last, restarts at its begin."""
+    """Of one service: the window of `confirmed_at`, when was looked at it first and last.
+
+    `restarts` are those of before.
+    """
 
     confirmed_at: datetime
     window: Window
+    began_at: datetime
     looked_at: datetime | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)
 
@@ -77,7 +82,7 @@ class Measuring:
         """When to look next; None while there is nothing to look at."""
         if not _looked_at(status) or status.confirmed_at is None:
             return None
-        opens_at = status.confirmed_at + timedelta(seconds=policy.analysis.warmup_s)
+        opens_at = _opens_at(policy, status.confirmed_at)
         kept, last = self._kept.get(key), status.tally.measured_at
         if kept is not None and kept.confirmed_at == status.confirmed_at and kept.looked_at:
             last = kept.looked_at if last is None else max(last, kept.looked_at)
@@ -103,7 +108,8 @@ class Measuring:
         kept = self._kept.get(key)
         if kept is None or kept.confirmed_at != status.confirmed_at:
             window = opening(status.confirmed_at.timestamp(), policy.analysis.warmup_s)
-            kept = _Kept(status.confirmed_at, window, restarts=restarts_since(pods, None, {}))
+            before = restarts_since(pods, None, {})
+            kept = _Kept(status.confirmed_at, window, began_at=now, restarts=before)
             self._kept[key] = kept
         targets = {
             Side.STABLE: _targets(pods_of(observed, status.stable.slot)),
@@ -126,7 +132,9 @@ class Measuring:
         )
         logger.debug("measured", service=str(key), outcome=report.outcome, why=report.message)
         found = measurement(report, status.confirmed_at, now.timestamp())
-        return impatient(found, policy, status.confirmed_at, now)
+        opens_at = _opens_at(policy, status.confirmed_at)
+        since = opens_at if source.remembers else max(opens_at, kept.began_at)
+        return impatient(found, policy, since, now)
 
     async def running(
         self, observed: Observed, policy: RolloutSpec, status: RolloutStatus, now: datetime
@@ -170,10 +178,13 @@ class Measuring:
 
 
 def impatient(
-    found: Measurement, policy: RolloutSpec, window: datetime, now: datetime
+    found: Measurement, policy: RolloutSpec, since: datetime, now: datetime
 ) -> Measurement:
-    """Slow traffic is waited for, but not for ever: beyond the deadline it is inconclusive."""
-    late = now >= window + timedelta(seconds=policy.analysis.warmup_s + policy.progress_deadline_s)
+    """Slow traffic is waited for, but not for ever: beyond the deadline it is inconclusive.
+
+    `since` is from when on its requests were counted.
+    """
+    late = now >= since + timedelta(seconds=policy.progress_deadline_s)
     if found.outcome is not Outcome.WAITING or not late:
         return found
     said = f"not enough requests within progressDeadline of {policy.progress_deadline_s:g} s"
@@ -190,6 +201,10 @@ async def _seen(source: Source, targets: Any, window: Window, now: float) -> Win
     if window.at is None and source.remembers:
         return await replay(source, targets, window, now)
     return window.after(await source.sample(targets, now))
+
+
+def _opens_at(policy: RolloutSpec, confirmed_at: datetime) -> datetime:
+    return confirmed_at + timedelta(seconds=policy.analysis.warmup_s)
 
 
 def _looked_at(status: RolloutStatus) -> bool:

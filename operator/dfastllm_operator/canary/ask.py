@@ -269,6 +269,11 @@ def resumable(look: Look) -> bool:
             return True
 
 
+def resumable_in_window(look: Look) -> bool:
+    """The route had the judged weight all the while: what was seen of it counts on."""
+    return resumable(look) and look.status.weight > 0 and _as_it_was(look) and look.reported
+
+
 def _in_step_pause(look: Look) -> bool:
     return look.status.cause is Cause.STEP_PAUSE
 

@@ -122,6 +122,15 @@ def pause(look: Look, cause: Cause, message: str) -> RolloutStatus:
     return _enter(look, hold(look, cause, message), RolloutPhase.PAUSED)
 
 
+def resume(look: Look) -> RolloutStatus:
+    """The analysis goes on in the same window; what was in a row before begins anew."""
+    status = _counted(look).status
+    tally = replace(status.tally, errors=0, inconclusive=0)
+    return _enter(
+        look, replace(status, cause=None, message="", tally=tally), RolloutPhase.ANALYZING
+    )
+
+
 def lose(look: Look) -> RolloutStatus:
     """No weight to what is not ready. It can win it back, but not for ever."""
     status = look.status

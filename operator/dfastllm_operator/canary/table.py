@@ -251,6 +251,7 @@ TABLE: tuple[Transition, ...] = (
     ),
     *_from((P.PAUSED,), P.PROMOTING, "pause over, last step", ask.over_last, moves.promote),
     *_from((P.PAUSED,), P.STEPPING, "pause over", ask.over, moves.next_step),
+    *_from((P.PAUSED,), P.ANALYZING, "resumed", ask.resumable_in_window, moves.resume),
     *_from((P.PAUSED,), P.STEPPING, "resumed", ask.resumable, moves.same_step),
     *_from((P.ANALYZING, P.PAUSED), None, "measured", ask.measured, moves.count, silent=True),
     # What ends.

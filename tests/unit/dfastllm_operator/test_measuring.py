@@ -118,6 +118,48 @@ def test_slow_traffic_is_waited_for_until_the_deadline() -> None:
     assert "within progressDeadline of 60 s" in late.message
 
 
+def test_a_window_that_is_lost_shortly_before_the_deadline_has_all_the_time_again() -> None:
+    out = Lookout()
+    out.look(10)
+    out.source.answer(1)
+    out.measuring = Measuring(lambda *_: out.source)
+    assert out.look(65) is not None
+    for seconds, outcome in ((75, Outcome.WAITING), (124, Outcome.WAITING)):
+        out.source.answer(1)
+        assert (found := out.look(seconds)) is not None
+        assert found.outcome is outcome
+    out.source.answer(0)
+    out.source.candidate.answer(1)
+    assert (late := out.look(129)) is not None
+    assert late.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_source_that_remembers_has_all_that_was_before_a_restart() -> None:
+    class Remembering(Counted):
+        remembers = True
+
+        async def sample(self, targets: Targets, at: float) -> Sample:
+            self.answer(1)
+            return await super().sample(targets, at)
+
+    out = Lookout()
+    out.source = Remembering()
+    assert (found := out.look(75)) is not None
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "within progressDeadline of 60 s" in found.message
+
+
+def test_a_window_is_kept_while_the_rollout_is_held() -> None:
+    out = Lookout()
+    out.look(10)
+    out.source.answer(3)
+    assert (held := out.look(15, phase=RolloutPhase.PAUSED)) is not None
+    assert held.outcome is Outcome.WAITING
+    out.source.answer(3)
+    assert (then := out.look(20)) is not None
+    assert then.outcome is Outcome.PASS, "requests of both count"
+
+
 def test_another_step_is_another_window() -> None:
     out = Lookout()
     out.look(10)

@@ -354,6 +354,37 @@ def test_inconclusive_metrics_hold_the_weight_until_they_speak_again() -> None:
     at_rest(world, "B")
 
 
+def test_what_was_seen_of_slow_traffic_counts_on_once_it_is_enough() -> None:
+    world = changing(Behavior(says=Outcome.WAITING))
+    stepping_to(world, 10)
+    began = world.status.confirmed_at
+    world.behaviors["B"] = Behavior(says=Outcome.INCONCLUSIVE)
+    world.run_until(P.PAUSED)
+    world.behaviors["B"] = Behavior()
+    world.run_until(P.ANALYZING, 8)
+    assert world.status.confirmed_at == began
+    assert (world.status.cause, world.status.message) == (None, "")
+    assert world.status.tally.inconclusive == 0
+    assert world.status.tally.measured_at == world.now, "it counts once"
+    assert world.status.measurements[0]["outcome"] == "Pass"
+    world.run_until(P.STEPPING, 8)
+    assert world.status.step == 1
+
+
+@pytest.mark.parametrize("edit", [Step(20), None])
+def test_a_weight_that_was_not_held_is_given_anew(edit: Step | None) -> None:
+    world = stepping_to(changing(Behavior(says=Outcome.INCONCLUSIVE)), 10)
+    world.run_until(P.PAUSED).run(6)
+    if edit is None:
+        world.weights = {"a": 95, "b": 5}
+    else:
+        world.spec = replace(CANARY, steps=(edit, Step(100)))
+    world.behaviors["B"] = Behavior()
+    world.phases.clear()
+    world.run_until(P.ANALYZING)
+    assert world.phases == [P.STEPPING, P.ANALYZING]
+
+
 def test_a_source_that_fails_holds_the_weight() -> None:
     world = changing(Behavior(says=Outcome.ERROR))
     world.run_until(P.PAUSED)
@@ -545,6 +576,16 @@ def test_a_user_holds_the_rollout_and_lets_it_go_on() -> None:
     world.spec = CANARY
     world.run(200)
     at_rest(world, "B")
+
+
+def test_a_user_who_lets_go_on_takes_nothing_from_the_analysis() -> None:
+    world = stepping_to(changing(), 10)
+    began = world.status.confirmed_at
+    world.spec = replace(CANARY, paused=True)
+    world.run_until(P.PAUSED).run(20)
+    world.spec = CANARY
+    world.tick()
+    assert (world.status.phase, world.status.confirmed_at) == (P.ANALYZING, began)
 
 
 def test_a_user_can_hold_the_last_move() -> None:
