@@ -38,7 +38,13 @@ from dfastllm_operator.observe import Observed
 
 logger = structlog.get_logger("rollout")
 
-LOOKED_AT = (RolloutPhase.ANALYZING, RolloutPhase.PAUSED)
+LOOKED_AT = (
+    RolloutPhase.STEPPING,
+    RolloutPhase.ANALYZING,
+    RolloutPhase.PAUSED,
+    RolloutPhase.PROMOTING,
+)
+"""Phases of a candidate that may have weight."""
 DRAIN_POLL_S = 2.0
 FRESH_S = 90.0
 """Three scrapes at the usual pace: what Prometheus has is no older, or not older than a look."""

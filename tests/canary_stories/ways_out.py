@@ -131,8 +131,18 @@ for _phase in IN_PHASE:
         story(f"held-in-{_phase.lower()}")(partial(user_pause, phase=_phase))
 
 
+def worse(scene: Scene, phase: P) -> None:
+    """It has weight, and does not answer as it did while it waits for its next pod."""
+    begin(scene, phase)
+    bad = lead(scene, phase, 0.51)
+    scene.behave("b", forwards=100)
+    failed = scene.reach(P.FAILED, failed=bad)
+    assert failed["cause"] == "MetricsFailed"
+
+
 for _phase in (P.STEPPING, P.PROMOTING):
     story(f"overdue-in-{_phase.lower()}")(partial(overdue, phase=_phase))
+    story(f"worse-in-{_phase.lower()}")(partial(worse, phase=_phase))
 
 
 @story("gone-stepping")

@@ -198,7 +198,8 @@ def _outcomes(measurements: tuple[Json, ...]) -> list[tuple[str, str]]:
 
 
 def metrics_failed(look: Look) -> bool:
-    return _ruling(look) is Ruling.FAILED
+    """Whoever promoted the candidate has overruled the gates."""
+    return _ruling(look) is Ruling.FAILED and look.status.cause is not Cause.PROMOTED
 
 
 def undecided(look: Look) -> bool:

@@ -281,8 +281,8 @@ def _counted(look: Look) -> Look:
 
 
 def _step_over(tally: Tally) -> Tally:
-    """Another step begins: only the losses of readiness count on."""
-    return Tally(losses=tally.losses, lost_at=tally.lost_at)
+    """Another step begins: only the losses of readiness count on, and no look counts twice."""
+    return Tally(losses=tally.losses, lost_at=tally.lost_at, measured_at=tally.measured_at)
 
 
 def _enter(look: Look, status: RolloutStatus, phase: RolloutPhase) -> RolloutStatus:

@@ -66,6 +66,7 @@ def _held(cause: Cause, message: Words) -> Move:
 
 
 _MAY_BE_UNREADY = (P.STEPPING, P.PAUSED, P.PROMOTING)
+_WITH_WEIGHT = (P.STEPPING, P.ANALYZING, P.PAUSED, P.PROMOTING)
 _BY_THEMSELVES = (P.PREPARING, P.STEPPING, P.PROMOTING)
 _BEFORE_PROMOTION = (P.PREPARING, P.STEPPING, P.ANALYZING, P.PAUSED)
 _ROLL_BACK = partial(_from, target=P.ROLLING_BACK)
@@ -128,7 +129,7 @@ TABLE: tuple[Transition, ...] = (
         silent=True,
     ),
     *_ROLL_BACK(
-        (P.ANALYZING, P.PAUSED),
+        _WITH_WEIGHT,
         words="failureLimit",
         when=ask.metrics_failed,
         move=_rolled_back(Cause.METRICS_FAILED, words.of_metrics),
@@ -253,7 +254,7 @@ TABLE: tuple[Transition, ...] = (
     *_from((P.PAUSED,), P.STEPPING, "pause over", ask.over, moves.next_step),
     *_from((P.PAUSED,), P.ANALYZING, "resumed", ask.resumable_in_window, moves.resume),
     *_from((P.PAUSED,), P.STEPPING, "resumed", ask.resumable, moves.same_step),
-    *_from((P.ANALYZING, P.PAUSED), None, "measured", ask.measured, moves.count, silent=True),
+    *_from(_WITH_WEIGHT, None, "measured", ask.measured, moves.count, silent=True),
     # What ends.
     *_from((P.FINALIZING,), P.ROLLING_BACK, "former stable again", ask.former, moves.swap_back),
     *_from((P.ROLLING_BACK,), None, "asked for another", ask.forgiven, moves.forgive, silent=True),

@@ -91,8 +91,23 @@ def test_nothing_is_looked_at_before_the_warm_up_is_over_and_then_at_the_pace() 
 def test_a_weight_that_is_not_reported_is_not_judged() -> None:
     out = Lookout()
     assert out.look(20, confirmed=0) is None
-    assert out.look(20, phase=RolloutPhase.STEPPING) is None
+    assert out.look(20, phase=RolloutPhase.STEPPING, weight=50) is None
+    assert out.look(20, phase=RolloutPhase.STEPPING, weight=0, confirmed=0) is None
     assert not out.source.asked
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        RolloutPhase.STEPPING,
+        RolloutPhase.ANALYZING,
+        RolloutPhase.PAUSED,
+        RolloutPhase.PROMOTING,
+    ],
+)
+def test_a_candidate_with_weight_is_looked_at_whatever_is_done_to_it(phase: RolloutPhase) -> None:
+    out = Lookout()
+    assert out.look(20, phase=phase) is not None
 
 
 def test_a_source_that_fails_is_an_error_and_not_a_pass() -> None:

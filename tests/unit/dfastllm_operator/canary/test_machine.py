@@ -412,6 +412,74 @@ def test_metrics_that_fail_in_a_pause_roll_back() -> None:
     world.run_until(P.ROLLING_BACK, 30)
 
 
+def growing(phase: RolloutPhase) -> World:
+    """A candidate with weight 10 that does not get to its next size."""
+    world = changing()
+    steps = (Step(10),) if phase is P.PROMOTING else (Step(10), Step(50, replicas=5))
+    world.spec = replace(CANARY, steps=steps)
+    stepping_to(world, 10)
+    while world.status.phase is P.ANALYZING:
+        world.tick()
+    world.slots["b"].pods[1].ready_at = None
+    assert world.status.phase is phase
+    assert world.status.weight == 10
+    return world
+
+
+@pytest.mark.parametrize("phase", [P.STEPPING, P.PROMOTING])
+def test_metrics_that_fail_while_the_candidate_grows_roll_back(phase: RolloutPhase) -> None:
+    world = growing(phase)
+    world.behaviors["B"] = Behavior(ready_s=None, says=Outcome.FAIL)
+    world.run(6)
+    assert (world.status.phase, world.status.tally.failures) == (phase, 1)
+    world.run_until(P.ROLLING_BACK, 8)
+    assert world.status.cause is Cause.METRICS_FAILED
+    assert "errorRate" in world.status.message
+
+
+@pytest.mark.parametrize("phase", [P.STEPPING, P.PROMOTING])
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.ERROR, Outcome.INCONCLUSIVE])
+def test_other_looks_while_the_candidate_grows_move_nothing(
+    phase: RolloutPhase, outcome: Outcome
+) -> None:
+    world = growing(phase)
+    before = world.status
+    world.behaviors["B"] = Behavior(ready_s=None, says=outcome)
+    world.run(40)
+    status = world.status
+    assert (status.phase, status.step, status.weight) == (phase, before.step, 10)
+    assert status.measurements[0]["outcome"] == outcome
+    silent = outcome is not Outcome.PASS
+    assert (status.tally.errors + status.tally.inconclusive >= 3) is silent, "for people"
+    world.behaviors["B"] = Behavior()
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_failures_before_a_step_do_not_count_in_it() -> None:
+    world = stepping_to(changing(Behavior(says=Outcome.FAIL)), 10)
+    while not world.status.tally.failures:
+        world.tick()
+    world.behaviors["B"].says = Outcome.PASS
+    world.run_until(P.STEPPING, 8)
+    assert world.status.tally.failures == 0
+    assert world.status.tally.measured_at == world.now, "nor does the look that ended it"
+
+
+def test_a_promotion_by_order_goes_on_whatever_the_metrics_say() -> None:
+    world = stepping_to(changing(), 10)
+    world.order("promote")
+    world.tick()
+    world.behaviors["B"] = Behavior(says=Outcome.FAIL, ready_s=30)
+    for pod in world.slots["b"].pods[1:]:
+        pod.ready_at = world.now + timedelta(seconds=30)
+    assert world.status.phase is P.PROMOTING
+    world.run_until(P.STABLE)
+    at_rest(world, "B")
+
+
 def test_a_pause_of_a_step_is_kept_and_ends_by_itself() -> None:
     world = changing()
     world.spec = replace(CANARY, steps=(Step(10, pause_s=60), Step(100, pause_s=20)))
