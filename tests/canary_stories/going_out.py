@@ -114,3 +114,19 @@ def a_candidate_that_has_no_room_to_grow_waits_for_it(scene: Scene) -> None:
     assert "2 replicas of the candidate do not fit maxGPUs 2" in held["message"]
     scene.edit(rollout={"maxGPUs": 3})
     scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
+
+
+@story("no-room-at-last")
+def a_promotion_that_has_no_room_waits_for_it(scene: Scene) -> None:
+    gpu: Json = {"resources": {"gpu": {"count": 1}}}
+    held = [{"weight": 10, "pause": "forever"}]
+    scene.begin(replicas=2, spec=gpu, steps=held, maxGPUs=4)
+    new = scene.change(0.6)
+    scene.reach(P.PAUSED, cause="StepPause")
+    scene.edit(rollout={"steps": [{"weight": 10}], "maxGPUs": 3})
+    scene.reach(P.PAUSED, cause="NoRoom", promoting=True)
+    assert scene.weights()[-1] == {"a": 90, "b": 10}
+    scene.edit(rollout={"maxGPUs": 4})
+    scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
+    assert P.PROMOTING in scene.phases()
+    assert P.STEPPING not in scene.phases()

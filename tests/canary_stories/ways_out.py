@@ -118,7 +118,7 @@ def user_pause(scene: Scene, phase: P) -> None:
     assert scene.weights() == before
     assert before[-1].get("b", 0) == held.get("weight", 0)
     scene.edit(rollout={"paused": False, "analysis": HOLDS_LONG})
-    scene.reach(P.STEPPING if phase is P.STEPPING else P.ANALYZING)
+    scene.reach(phase if phase in (P.STEPPING, P.PROMOTING) else P.ANALYZING)
     scene.edit(rollout={"paused": True})
     scene.reach(P.PAUSED)
     scene.delete()

@@ -176,6 +176,12 @@ class RolloutReport(Struct):
     floor: int | None = Field(default=None, ge=0, description="Replicas stable began with.")
     cause: str | None = Field(default=None, description="Why it is held or was ended, in a word.")
     message: str | None = Field(default=None, description="Why, in a sentence.")
+    promoting: bool | None = Field(
+        default=None, description="Whether it was being promoted when it was held."
+    )
+    ordered: bool | None = Field(
+        default=None, description="Whether that promotion was somebody's order."
+    )
     failed: str | None = Field(default=None, description="Revision that is not tried again.")
     tally: RolloutTally | None = Field(default=None, description="What counts against it.")
     handled: RolloutHandled | None = Field(default=None, description="Orders that are done with.")

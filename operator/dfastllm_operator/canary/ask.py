@@ -154,6 +154,10 @@ def refused(look: Look) -> bool:
     return bool(look.candidate_seen.refused) and not look.sized
 
 
+def cramped_at_last(look: Look) -> bool:
+    return _waits_for_weight(look) and cramped(look)
+
+
 def weighable(look: Look) -> bool:
     return _waits_for_weight(look) and look.sized
 
@@ -199,7 +203,8 @@ def _outcomes(measurements: tuple[Json, ...]) -> list[tuple[str, str]]:
 
 def metrics_failed(look: Look) -> bool:
     """Whoever promoted the candidate has overruled the gates."""
-    return _ruling(look) is Ruling.FAILED and look.status.cause is not Cause.PROMOTED
+    ordered = look.status.ordered or look.status.cause is Cause.PROMOTED
+    return _ruling(look) is Ruling.FAILED and not ordered
 
 
 def undecided(look: Look) -> bool:
@@ -254,7 +259,7 @@ def over_last(look: Look) -> bool:
 
 def resumable(look: Look) -> bool:
     """What the rollout waited for has come."""
-    if look.spec.paused:
+    if look.spec.paused and not look.status.ordered:
         return False
     match look.status.cause:
         case Cause.STEP_PAUSE:
@@ -268,6 +273,10 @@ def resumable(look: Look) -> bool:
             return look.seen.scaler_healthy is not False
         case _:
             return True
+
+
+def promotable_on(look: Look) -> bool:
+    return look.status.promoting and resumable(look)
 
 
 def resumable_in_window(look: Look) -> bool:

@@ -80,7 +80,8 @@ def next_step(look: Look) -> RolloutStatus:
 
 def target(look: Look) -> Step:
     """The step whose weight is aimed at; promoting is one to all traffic."""
-    return Step(ALL) if look.status.phase is RolloutPhase.PROMOTING else look.step
+    promoting = look.status.phase is RolloutPhase.PROMOTING or look.status.promoting
+    return Step(ALL) if promoting else look.step
 
 
 def resize(look: Look) -> RolloutStatus:
@@ -119,7 +120,13 @@ def hold(look: Look, cause: Cause, message: str) -> RolloutStatus:
 
 
 def pause(look: Look, cause: Cause, message: str) -> RolloutStatus:
-    return _enter(look, hold(look, cause, message), RolloutPhase.PAUSED)
+    """A promotion is remembered, or its order would be lost."""
+    status = replace(
+        hold(look, cause, message),
+        promoting=look.status.phase is RolloutPhase.PROMOTING,
+        ordered=look.status.cause is Cause.PROMOTED,
+    )
+    return _enter(look, status, RolloutPhase.PAUSED)
 
 
 def resume(look: Look) -> RolloutStatus:
@@ -146,13 +153,25 @@ def lose(look: Look) -> RolloutStatus:
 
 def promote(look: Look) -> RolloutStatus:
     """All steps are passed."""
-    status = replace(_counted(look).status, cause=None, message="", step_since=look.now)
+    status = replace(
+        _counted(look).status,
+        cause=None,
+        message="",
+        step_since=look.now,
+        promoting=False,
+        ordered=False,
+    )
     return _enter(look, status, RolloutPhase.PROMOTING)
 
 
 def promote_by_order(look: Look) -> RolloutStatus:
     handled = replace(look.status.handled, promote=str(look.order("promote")))
     return replace(promote(look), cause=Cause.PROMOTED, handled=handled)
+
+
+def promote_on(look: Look) -> RolloutStatus:
+    """As it was before it was held."""
+    return replace(promote(look), cause=Cause.PROMOTED if look.status.ordered else None)
 
 
 def swap(look: Look) -> RolloutStatus:
@@ -209,6 +228,8 @@ def roll_back(look: Look, cause: Cause, message: str) -> RolloutStatus:
         weight=0,
         cause=cause,
         message=message,
+        promoting=False,
+        ordered=False,
         failed=status.candidate.revision if cause in STICKY else "",
         handled=handled,
     )
@@ -217,7 +238,9 @@ def roll_back(look: Look, cause: Cause, message: str) -> RolloutStatus:
 
 def supersede(look: Look) -> RolloutStatus:
     message = f"The spec asks for revision {look.seen.wanted} by now."
-    status = replace(look.status, weight=0, cause=None, message=message)
+    status = replace(
+        look.status, weight=0, cause=None, message=message, promoting=False, ordered=False
+    )
     return _enter(look, status, RolloutPhase.SUPERSEDED)
 
 

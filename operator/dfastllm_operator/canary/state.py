@@ -71,6 +71,7 @@ class RolloutStatus:
     entered, `step_since` when the step was. `exposed`: the candidate was given weight once.
     `replicas` is the candidate's size, `floor` what stable had at the start. `cause` and `message`
     say why the rollout is held or was ended; `failed` is the revision that is not tried again.
+    `promoting`: it was being promoted when it was held, `ordered` by somebody's order.
     `measurements` are those of the latest look, for people.
     """
 
@@ -89,6 +90,8 @@ class RolloutStatus:
     floor: int = 0
     cause: Cause | None = None
     message: str = ""
+    promoting: bool = False
+    ordered: bool = False
     failed: str = ""
     tally: Tally = field(default_factory=Tally)
     handled: Handled = field(default_factory=Handled)

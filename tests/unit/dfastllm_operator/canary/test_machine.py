@@ -613,6 +613,79 @@ def test_a_quota_met_on_the_way_holds_the_weight() -> None:
     world.run_until(P.FAILED)
 
 
+def without_room(*, order: bool) -> World:
+    """A promotion from one pod to two that a quota refuses."""
+    world = changing()
+    world.spec = replace(CANARY, steps=(Step(10),))
+    stepping_to(world, 10)
+    world.behaviors["B"] = Behavior(ready_s=None, refused="exceeded quota")
+    if order:
+        world.order("promote")
+    world.run_until(P.PAUSED)
+    assert P.PROMOTING in world.phases
+    return world
+
+
+@pytest.mark.parametrize("order", [True, False])
+def test_a_quota_met_by_a_promotion_holds_it_without_a_deadline(order: bool) -> None:
+    world = without_room(order=order).run(3000)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROOM)
+    assert world.weights == {"a": 90, "b": 10}
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert "exceeded quota" in world.last.blocked.message
+    world.behaviors["B"] = Behavior()
+    world.tick()
+    assert world.status.phase is P.PROMOTING
+    assert (world.status.cause is Cause.PROMOTED) is order
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_promotion_that_was_ordered_is_so_when_there_is_room_again() -> None:
+    world = without_room(order=True)
+    world.spec = replace(world.spec, paused=True)
+    world.behaviors["B"] = Behavior(says=Outcome.FAIL)
+    world.run_until(P.PROMOTING, 5)
+    world.run(20)
+    assert world.status.phase is P.PROMOTING, "neither the gates nor the pause hold it"
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_promotion_that_is_held_can_be_ended() -> None:
+    world = without_room(order=True)
+    world.order("abort")
+    world.run_until(P.ROLLING_BACK)
+    assert not world.status.promoting
+    assert not world.status.ordered
+    world.run_until(P.FAILED)
+    world = without_room(order=False)
+    world.wanted = "C"
+    world.run_until(P.SUPERSEDED)
+    assert not world.status.promoting
+    world.run(200)
+    at_rest(world, "C")
+
+
+def test_a_promotion_waits_for_gpus_and_not_against_the_deadline() -> None:
+    world = changing()
+    world.spec = replace(CANARY, steps=(Step(10),), max_gpus=4)
+    stepping_to(world, 10)
+    world.spec = replace(world.spec, max_gpus=3)
+    world.run_until(P.PAUSED)
+    assert world.status.cause is Cause.NO_ROOM
+    assert "2 replicas of the candidate do not fit maxGPUs 3" in world.status.message
+    world.run(200)
+    world.spec = replace(world.spec, max_gpus=4)
+    world.run(200)
+    at_rest(world, "B")
+
+
 def test_a_route_that_is_taken_away_is_said_to_hold_the_change() -> None:
     world = stepping_to(changing(), 10)
     world.obstacles = (Obstacle("NoOwnRoute", "No route."),)
@@ -665,6 +738,9 @@ def test_a_user_can_hold_the_last_move() -> None:
     assert world.status.phase is P.PAUSED
     assert world.weights["b"] == 50
     world.spec = replace(world.spec, paused=False)
+    world.tick()
+    assert world.status.phase is P.PROMOTING, "the last step has been passed"
+    assert not world.status.promoting
     world.run(200)
     at_rest(world, "B")
 

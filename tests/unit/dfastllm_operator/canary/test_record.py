@@ -23,6 +23,8 @@ FULL = RolloutStatus(
     floor=4,
     cause=Cause.METRICS_FAILED,
     message="errorRate: 5 % is above max 1 %",
+    promoting=True,
+    ordered=True,
     failed="B",
     tally=Tally(failures=2, errors=1, inconclusive=1, losses=1, lost_at=NOW, measured_at=NOW),
     handled=Handled(promote="B/1", abort="B/2", retry="B/3"),
@@ -53,6 +55,7 @@ def test_it_is_spelled_for_people_and_short() -> None:
     assert written["stepSince"] == "2026-01-01T11:59:50.250Z"
     assert written["tally"]["lostAt"] == "2026-01-01T12:00:00.250Z"
     assert "weight" not in written
+    assert (written["promoting"], written["ordered"]) == (True, True)
 
 
 def test_no_status_is_a_rollout_not_begun() -> None:
