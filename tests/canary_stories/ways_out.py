@@ -7,7 +7,7 @@ from canary_stories.book import story
 from canary_stories.going_out import HOLDS_LONG
 from cluster.nodes import HOLD
 from support.kubeapi import Json
-from support.scene import P, Scene
+from support.scene import WITHIN_S, P, Scene
 
 QUIET_S = 1.5  # more than an interval of the analysis
 LAST: Json = {"steps": [{"weight": 10}, {"weight": 100}]}
@@ -50,6 +50,7 @@ def every_way_out(scene: Scene, phase: P) -> None:
     aborted = lead(scene, phase, 0.51)
     scene.refused("retry")
     scene.refused("promote", "another")
+    freeze_and_thaw(scene)
     with scene.frozen():
         scene.order("abort")
         time.sleep(QUIET_S)
@@ -67,6 +68,15 @@ def every_way_out(scene: Scene, phase: P) -> None:
     arrive(scene, phase, newest)
     promote(scene, phase, newest)
     scene.delete()
+
+
+def freeze_and_thaw(scene: Scene) -> None:
+    """The time that the service was frozen for does not count."""
+    before = scene.rollout["stepSince"]
+    with scene.frozen():
+        time.sleep(QUIET_S)
+    scene.services.wait("Progressing", "True", "RollingOut", scene.name, WITHIN_S)
+    assert scene.rollout["stepSince"] > before
 
 
 def promote(scene: Scene, phase: P, revision: str) -> None:

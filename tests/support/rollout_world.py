@@ -100,6 +100,7 @@ class World:
     orders: Orders = NO_ORDERS
     obstacles: tuple[Obstacle, ...] = ()
     frozen: bool = False
+    frozen_at: datetime | None = None
     scaler_healthy: bool | None = None
     bounds: Bounds = NO_BOUNDS
     told: list[News] = field(default_factory=list)
@@ -126,10 +127,12 @@ class World:
             measurement=self._measurement(),
             scaler_healthy=self.scaler_healthy,
             frozen=self.frozen,
+            paused_since=self._paused_since(),
         )
 
     def reconcile(self, *, effects: int = 99) -> None:
         """Decide until nothing moves, then carry out the first so many `effects`."""
+        self.frozen_at = (self.frozen_at or self.now) if self.frozen else self.frozen_at
         for _ in range(MOVES_AT_ONCE):
             decision = decide(self.spec, self.status, self.observe(), self.now)
             self.last = decision
@@ -138,6 +141,7 @@ class World:
             self.store(decision)
         else:
             raise AssertionError(f"does not come to rest: {self.phases[-MOVES_AT_ONCE:]}")
+        self.frozen_at = self.frozen_at if self.frozen else None
         assert decision.again is None or decision.again > self.now
         if decision.arrangement is not None:
             for effect, _ in zip(self._effects(decision.arrangement), range(effects), strict=False):
@@ -367,6 +371,12 @@ class World:
         check = Check("errorRate", outcome, f"errorRate: {outcome}")
         entry = {"metric": "errorRate", "outcome": str(outcome)}
         return Measurement(self.now, status.confirmed_at, outcome, (check,), (entry,))
+
+    def _paused_since(self) -> datetime | None:
+        """By a condition, which tells whole seconds and is written after the decision."""
+        if self.frozen or self.frozen_at is None:
+            return None
+        return self.frozen_at.replace(microsecond=0) + timedelta(seconds=1)
 
     def _ready_at(self, revision: str) -> datetime | None:
         seconds = self.behavior(revision).ready_s

@@ -171,6 +171,9 @@ class RolloutReport(Struct):
     )
     confirmed_at: Time | None = Field(default=None, description="When it did.")
     step_since: Time | None = Field(default=None, description="When the step was entered.")
+    extended: bool | None = Field(
+        default=None, description="Whether it has its time once more, as nothing had been done."
+    )
     exposed: bool | None = Field(default=None, description="Whether it was given traffic once.")
     replicas: int | None = Field(default=None, ge=0, description="Size of the candidate.")
     floor: int | None = Field(default=None, ge=0, description="Replicas stable began with.")

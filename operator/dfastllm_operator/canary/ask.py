@@ -117,17 +117,36 @@ def hopeless(look: Look) -> bool:
     return look.candidate_seen.hopeless and not look.candidate_seen.ready
 
 
+def thawed(look: Look) -> bool:
+    """`spec.paused` was set since the step began, and the status has not yet forgotten it."""
+    paused, began = look.seen.paused_since, look.status.step_since
+    return paused is not None and began is not None and began < paused
+
+
 def late(look: Look) -> bool:
     return look.past(look.status.step_since, look.spec.progress_deadline_s)
 
 
+def _unready(look: Look) -> bool:
+    return look.status.weight != target(look).weight and not look.sized
+
+
+def _unreported(look: Look) -> bool:
+    return look.status.weight == target(look).weight and not look.reported
+
+
+def not_done(look: Look) -> bool:
+    """Nobody has carried out what was decided: it cannot be late, but for the second time."""
+    undone = (_unready(look) and not look.made) or (_unreported(look) and not look.written)
+    return late(look) and undone and not look.status.extended
+
+
 def late_to_be_ready(look: Look) -> bool:
-    waits = look.status.weight != target(look).weight and not look.sized
-    return late(look) and waits
+    return late(look) and _unready(look)
 
 
 def late_to_be_routed(look: Look) -> bool:
-    return late(look) and look.status.weight == target(look).weight and not look.reported
+    return late(look) and _unreported(look)
 
 
 # What leads on, or holds.

@@ -73,6 +73,16 @@ class Look:
         return self._shares(self.status.weight)
 
     @property
+    def made(self) -> bool:
+        """The InferenceService of the candidate is there, as that revision."""
+        return bool(self.candidate_seen.revision)
+
+    @property
+    def written(self) -> bool:
+        """The route asks for the wanted weight, whether or not anybody has reported it."""
+        return self._asks(self.status.weight)
+
+    @property
     def without_weight(self) -> bool:
         """The candidate gets no request any more, as far as anybody can tell.
 
@@ -152,8 +162,11 @@ class Look:
         return order is not None and candidate is not None and order.revision == candidate.revision
 
     def _shares(self, weight: int) -> bool:
+        return self.seen.route is not None and self.seen.route.current and self._asks(weight)
+
+    def _asks(self, weight: int) -> bool:
         route, candidate = self.seen.route, self.status.candidate
-        if route is None or not route.current or candidate is None:
+        if route is None or candidate is None:
             return False
         total = sum(route.weights.values())
         return total > 0 and route.weights.get(candidate.slot, 0) * 100 == weight * total

@@ -62,7 +62,7 @@ def step_to(look: Look, step: int) -> RolloutStatus:
     status = look.status
     if step != status.step:
         status = replace(status, tally=_step_over(status.tally))
-    status = replace(status, step=step, step_since=look.now, cause=None, message="")
+    status = replace(status, step=step, step_since=look.now, extended=False, cause=None, message="")
     return _enter(look, status, RolloutPhase.STEPPING)
 
 
@@ -84,6 +84,18 @@ def target(look: Look) -> Step:
     return Step(ALL) if promoting else look.step
 
 
+def thaw(look: Look) -> RolloutStatus:
+    """The time that the service was frozen for is nobody's fault: the step has all its time."""
+    assert look.seen.paused_since is not None
+    began = max(look.now, look.seen.paused_since)
+    return replace(look.status, step_since=began, extended=False)
+
+
+def extend(look: Look) -> RolloutStatus:
+    """The operator was away, or is refused what it does: the step has its time once more."""
+    return replace(look.status, step_since=look.now, extended=True)
+
+
 def resize(look: Look) -> RolloutStatus:
     return replace(look.status, replicas=size_for(look, target(look)))
 
@@ -97,6 +109,7 @@ def set_weight(look: Look) -> RolloutStatus:
         exposed=True,
         confirmed_at=None,
         step_since=look.now,
+        extended=False,
         tally=tally,
     )
 
@@ -146,6 +159,7 @@ def lose(look: Look) -> RolloutStatus:
         status,
         weight=0,
         step_since=look.now,
+        extended=False,
         tally=replace(status.tally, losses=status.tally.losses + 1, lost_at=look.now),
     )
     return _enter(look, status, RolloutPhase.STEPPING) if analyzing else status
@@ -158,6 +172,7 @@ def promote(look: Look) -> RolloutStatus:
         cause=None,
         message="",
         step_since=look.now,
+        extended=False,
         promoting=False,
         ordered=False,
     )

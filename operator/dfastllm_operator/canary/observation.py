@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from dfastllm_operator.canary.lingering import Going
 from dfastllm_operator.gates.measurement import Measurement
@@ -95,7 +96,8 @@ class Observation:
     `wanted` is the hash of what the spec asks for. `serving` is the slot and revision that serve
     when no status says so: after an upgrade, or when the status was lost. `gpus` are the GPUs of
     one replica by revision. `obstacles` are what a canary lacks, but for room. `frozen` is
-    `spec.paused`. `scaler_healthy` None: there is none, or it has not said.
+    `spec.paused`, `paused_since` when it was set, while the status still says so and the spec does
+    not any more. `scaler_healthy` None: there is none, or it has not said.
     """
 
     wanted: str
@@ -108,6 +110,7 @@ class Observation:
     measurement: Measurement | None = None
     scaler_healthy: bool | None = None
     frozen: bool = False
+    paused_since: datetime | None = None
 
     def slot(self, slot: str) -> SlotSeen:
         return self.slots.get(slot, SlotSeen())

@@ -68,7 +68,8 @@ class RolloutStatus:
 
     `weight` is the candidate's share that is wanted, `confirmed` the one that the route reported
     last, at `confirmed_at`: the window of the analysis begins there. `since` is when the phase was
-    entered, `step_since` when the step was. `exposed`: the candidate was given weight once.
+    entered, `step_since` when the step was, or its time began anew: for the last time when it is
+    `extended`. `exposed`: the candidate was given weight once.
     `replicas` is the candidate's size, `floor` what stable had at the start. `cause` and `message`
     say why the rollout is held or was ended; `failed` is the revision that is not tried again.
     `promoting`: it was being promoted when it was held, `ordered` by somebody's order.
@@ -85,6 +86,7 @@ class RolloutStatus:
     confirmed: int = 0
     confirmed_at: datetime | None = None
     step_since: datetime | None = None
+    extended: bool = False
     exposed: bool = False
     replicas: int = 0
     floor: int = 0

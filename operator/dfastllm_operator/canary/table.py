@@ -142,6 +142,15 @@ TABLE: tuple[Transition, ...] = (
         move=_rolled_back(Cause.CANNOT_START, words.of_candidate),
         warning=True,
     ),
+    *_from(IN_PROGRESS, None, "thawed", ask.thawed, moves.thaw, silent=True),
+    *_from(
+        _BY_THEMSELVES,
+        None,
+        "not done by progressDeadline",
+        ask.not_done,
+        moves.extend,
+        silent=True,
+    ),
     *_ROLL_BACK(
         _BY_THEMSELVES,
         words="not ready by progressDeadline",

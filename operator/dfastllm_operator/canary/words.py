@@ -32,11 +32,18 @@ def of_candidate(look: Look) -> str:
 
 def of_deadline(look: Look) -> str:
     seen, deadline = look.candidate_seen, look.spec.progress_deadline_s
+    if not look.made:
+        return f"Its InferenceService was not made within twice {deadline:g} s."
     count = f"{seen.ready} of {look.status.replicas} replicas were ready within {deadline:g} s."
     return f"{count} {seen.symptom}".strip()
 
 
 def of_route(look: Look) -> str:
+    if not look.written:
+        return (
+            f"The route was not given weight {look.status.weight} within twice "
+            f"{look.spec.progress_deadline_s:g} s."
+        )
     return (
         f"The route did not report weight {look.status.weight} within "
         f"{look.spec.progress_deadline_s:g} s."

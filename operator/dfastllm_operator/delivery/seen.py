@@ -4,7 +4,7 @@ What was not heard of counts as not there, so nothing may be decided before ever
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dfastllm_operator import names
@@ -20,7 +20,7 @@ from dfastllm_operator.canary.observation import (
 )
 from dfastllm_operator.canary.record import from_status
 from dfastllm_operator.canary.state import RolloutStatus
-from dfastllm_operator.conditions import Reason
+from dfastllm_operator.conditions import ConditionType, Reason
 from dfastllm_operator.core import Json, Revision
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.delivery.scaling import scaler_healthy
@@ -80,6 +80,7 @@ def observation(
         measurement=measurement,
         scaler_healthy=scaler_healthy(observed),
         frozen=observed.service.spec.paused,
+        paused_since=_paused_since(observed),
     )
 
 
@@ -110,6 +111,18 @@ def _wanted(plan: Plan, status: RolloutStatus) -> str:
     if status.failed:
         return status.failed
     return status.stable.revision if status.stable else plan.placements[0].revision.hash
+
+
+def _paused_since(observed: Observed) -> datetime | None:
+    """What the status says of `spec.paused` when that is not set any more: nobody has acted since.
+
+    Conditions tell whole seconds, so this is the end of that second.
+    """
+    said = _condition(observed.status, ConditionType.PROGRESSING)
+    if observed.service.spec.paused or said.get("reason") != Reason.PAUSED:
+        return None
+    since = _time(said.get("lastTransitionTime"))
+    return since + timedelta(seconds=1) if since else None
 
 
 def _serving(status: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -215,5 +228,16 @@ def _is_leaving(pod: Json) -> bool:
 
 
 def _is_ready(pod: Json) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    return _condition(pod.get("status") or {}, "Ready").get("status") == "True"
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    found = (c for c in status.get("conditions") or () if c.get("type") == kind)
+    return next(found, {})
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except ValueError:
+        return None

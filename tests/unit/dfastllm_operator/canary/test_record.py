@@ -18,6 +18,7 @@ FULL = RolloutStatus(
     confirmed=50,
     confirmed_at=NOW - timedelta(seconds=9),
     step_since=NOW - timedelta(seconds=10),
+    extended=True,
     exposed=True,
     replicas=2,
     floor=4,
@@ -55,7 +56,7 @@ def test_it_is_spelled_for_people_and_short() -> None:
     assert written["stepSince"] == "2026-01-01T11:59:50.250Z"
     assert written["tally"]["lostAt"] == "2026-01-01T12:00:00.250Z"
     assert "weight" not in written
-    assert (written["promoting"], written["ordered"]) == (True, True)
+    assert (written["extended"], written["promoting"], written["ordered"]) == (True,) * 3
 
 
 def test_no_status_is_a_rollout_not_begun() -> None:

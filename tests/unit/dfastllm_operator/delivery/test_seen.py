@@ -1,5 +1,6 @@
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,10 +73,12 @@ def look(
     *seen: Seen,
     status: RolloutStatus | None = None,
     running: Running | None = None,
+    stored: Mapping[str, Any] = SERVES,
     **given: Any,
 ) -> Observation:
+    """`status` is the rollout's, `stored` all that is stored."""
     records = [owned(record(OLD)), owned(record(NEW))]
-    found = observed(spec, [*records, *seen], **{"on": ON_GATEWAY, "status": SERVES, **given})
+    found = observed(spec, [*records, *seen], **{"on": ON_GATEWAY, "status": stored, **given})
     plan = decide(found)
     kept = status or stored_status(found)
     return observation(found, plan, known_revisions(found, plan), kept, running=running)
@@ -254,6 +257,23 @@ def test_a_spec_that_is_wrong_moves_nothing() -> None:
     for phase in (RolloutPhase.ROLLING_BACK, RolloutPhase.FAILED):
         kept = replace(gone, phase=phase)
         assert observation(found, plan, revisions, kept).wanted == H_NEW, "it stays failed"
+
+
+def test_a_pause_of_the_service_is_told_by_the_status_that_is_left() -> None:
+    def paused_since(reason: str, *, paused: bool = False) -> datetime | None:
+        said = {
+            "type": "Progressing",
+            "status": "False",
+            "reason": reason,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        status = {**SERVES, "conditions": [said]}
+        return look({**NEW, **CANARY, "paused": paused}, stored=status).paused_since
+
+    assert paused_since("Paused") == NOW + timedelta(seconds=1), "conditions tell whole seconds"
+    assert paused_since("Paused", paused=True) is None
+    assert paused_since("Complete") is None
+    assert look({**NEW, **CANARY}).paused_since is None
 
 
 def test_a_status_that_cannot_be_read_is_begun_anew() -> None:
