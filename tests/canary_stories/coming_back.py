@@ -3,7 +3,7 @@
 from canary_stories.book import story
 from cluster.nodes import HOLD
 from support.kubeapi import Json
-from support.scene import KILLED, P, Scene
+from support.scene import KILLED, WITHIN_S, P, Scene
 
 HELD: Json = {HOLD: "true"}
 NOWHERE: Json = {"gateway": "kserve/nowhere"}
@@ -91,7 +91,12 @@ def after_a_failure_a_change_without_a_route_is_held(scene: Scene) -> None:
     scene.reach(P.STABLE)
     found = scene.services.wait("RolloutBlocked", "True", "NoOwnRoute", scene.name)
     assert "RollingUpdate" in found["message"]
-    assert scene.stable == old
+    scene.lose(old)
+    scene.services.wait("Ready", "False", name=scene.name, within_s=WITHIN_S)
+    scene.lose(old, ready=True)
+    scene.services.wait("Ready", "True", "Serving", scene.name, WITHIN_S)
+    scene.services.wait("RolloutBlocked", "True", "NoOwnRoute", scene.name, WITHIN_S)
+    assert scene.stable == old, "a moment without stable lets nothing out"
 
 
 @story("unpullable")

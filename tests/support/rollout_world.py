@@ -79,6 +79,7 @@ class Slot:
     exists: bool = True
     broken: bool = False
     weightless_since: datetime | None = None
+    unready_since: datetime | None = None
 
 
 @dataclass
@@ -101,6 +102,7 @@ class World:
     obstacles: tuple[Obstacle, ...] = ()
     frozen: bool = False
     frozen_at: datetime | None = None
+    served: str = ""
     scaler_healthy: bool | None = None
     bounds: Bounds = NO_BOUNDS
     told: list[News] = field(default_factory=list)
@@ -121,6 +123,7 @@ class World:
             wanted=self.wanted,
             slots={name: self._seen(slot) for name, slot in self.slots.items()},
             route=RouteSeen(dict(self.weights), self._is_reported()) if self.weights else None,
+            served=self.served,
             gpus={r: self.behavior(r).gpus for r in self._revisions()},
             obstacles=self.obstacles,
             orders=self.orders,
@@ -311,7 +314,12 @@ class World:
                 del self.slots[name]
                 self.reported.pop(name, None)
                 continue
-            slot.was_ready = slot.was_ready or self.ready(name) > 0
+            ready = self.ready(name)
+            slot.was_ready = slot.was_ready or ready > 0
+            slot.unready_since = None if ready else slot.unready_since or self.now
+            stable = self.status.stable
+            if stable is not None and stable.slot == name and ready == slot.wanted:
+                self.served = slot.revision
         self.held = self._gpus()
         if self._is_reported():
             for name, slot in self.slots.items():
@@ -358,6 +366,8 @@ class World:
             symptom="" if len(ready) == len(live) else f"{slot.revision} is not ready",
             hopeless=behavior.hopeless,
             refused=behavior.refused,
+            stopped=not slot.wanted,
+            unready_since=slot.unready_since,
         )
 
     def _measurement(self) -> Measurement | None:

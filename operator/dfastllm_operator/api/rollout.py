@@ -68,7 +68,7 @@ class RolloutStep(Struct):
     pause: Pause = Field(
         default="0s",
         description="How long the weight is held at least, however good the metrics are, for "
-        "example `10m`; `forever`: until somebody promotes.",
+        "example `10m`, and on until a look passes; `forever`: until somebody promotes.",
     )
     replicas: StepReplicas | None = Field(
         default=None,

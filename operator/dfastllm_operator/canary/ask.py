@@ -1,7 +1,7 @@
 """The questions of the transition table. Pure."""
 
 from dfastllm_operator import names
-from dfastllm_operator.canary.hold import obstacle
+from dfastllm_operator.canary.hold import gated, obstacle
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.moves import target
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
@@ -34,11 +34,11 @@ def at_stable(look: Look) -> bool:
 
 
 def ungated(look: Look) -> bool:
-    return look.moved_on and not look.gated
+    return look.moved_on and not gated(look)
 
 
 def acceptable(look: Look) -> bool:
-    return look.moved_on and look.gated and obstacle(look) is None
+    return look.moved_on and gated(look) and obstacle(look) is None
 
 
 def not_failed(look: Look) -> bool:

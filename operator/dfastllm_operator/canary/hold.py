@@ -4,6 +4,7 @@ from dfastllm_operator.canary.lingering import named
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.phase import IN_PROGRESS, Cause, RolloutPhase
+from dfastllm_operator.canary.policy import Strategy
 from dfastllm_operator.canary.room import fits, most_for
 from dfastllm_operator.conditions import Reason
 
@@ -34,12 +35,25 @@ def _busy(look: Look, slot: str) -> Obstacle:
     return Obstacle(Reason.SLOT_BUSY, text.strip())
 
 
+def gated(look: Look) -> bool:
+    """Whether the change waits for a canary.
+
+    Without a ready stable there is nothing to compare with and nobody to protect. But a change that
+    is held does not slip out while the pods of stable are replaced: there, stable serves on soon.
+    """
+    if look.spec.strategy is not Strategy.CANARY:
+        return False
+    if look.stable_seen.ready_pods:
+        return True
+    return look.coming_back and obstacle(look) is not None
+
+
 def held(look: Look) -> Obstacle | None:
     """What holds a change at this moment, for the condition RolloutBlocked."""
     status = look.status
     if status.phase in IN_PROGRESS:
         return _midway(look)
-    if not look.moved_on or status.candidate or not look.gated:
+    if not look.moved_on or status.candidate or not gated(look):
         return None
     if look.seen.wanted == status.failed:
         return None

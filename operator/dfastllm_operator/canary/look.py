@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from dfastllm_operator import names
 from dfastllm_operator.canary.observation import Observation, Order, SlotSeen
-from dfastllm_operator.canary.policy import RolloutSpec, Step, Strategy
+from dfastllm_operator.canary.policy import RolloutSpec, Step
 from dfastllm_operator.canary.state import Leaving, RolloutStatus
 from dfastllm_operator.gates.measurement import Measurement
 
@@ -54,9 +54,12 @@ class Look:
         return stable is not None and self.seen.wanted != stable.revision
 
     @property
-    def gated(self) -> bool:
-        """Without a ready stable there is nothing to compare with and nobody to protect."""
-        return self.spec.strategy is Strategy.CANARY and self.stable_seen.ready_pods > 0
+    def coming_back(self) -> bool:
+        """Stable has served as it is, and its pods may be ready again at any time."""
+        stable, seen = self.status.stable, self.stable_seen
+        if stable is None or seen.stopped or self.seen.served != stable.revision:
+            return False
+        return not self.past(seen.unready_since, self.spec.progress_deadline_s)
 
     @property
     def lost(self) -> bool:

@@ -92,6 +92,7 @@ def _moments(look: Look) -> list[datetime]:
         _after(status.tally.lost_at, spec.analysis.interval_s),
         _after(status.confirmed_at, look.step.pause_s),
         look.idle_from,
+        _after(look.stable_seen.unready_since, spec.progress_deadline_s),
         _after(look.idle_from, spec.drain_timeout_s),
     ]
     if status.phase is RolloutPhase.ROLLING_BACK or status.phase is RolloutPhase.SUPERSEDED:

@@ -25,9 +25,10 @@ class SlotSeen:
     `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
     endpoints. `leaving` are the pods on their way out, with `gpus_leaving`; `going` says which
     they are. `running` are the requests on the slot, None when nobody was asked; `unanswered` pods
-    did not tell theirs.
-    `symptom` says why a pod is not ready, in words; `hopeless` that waiting does not mend it.
-    `refused` are the words of the quota that leaves no room for one more pod, "" when none does.
+    did not tell theirs. `symptom` says why a pod is not ready, in words; `hopeless` that waiting
+    does not mend it. `refused` are the words of the quota that leaves no room for one more pod, ""
+    when none does. `stopped`: its Deployment asks for no pod. `unready_since` is when the last of
+    its pods stopped being ready, None when nobody knows.
     """
 
     revision: str = ""
@@ -43,6 +44,8 @@ class SlotSeen:
     symptom: str = ""
     hopeless: bool = False
     refused: str = ""
+    stopped: bool = False
+    unready_since: datetime | None = None
 
     @property
     def empty(self) -> bool:
@@ -94,7 +97,8 @@ class Observation:
     """The world as one decision sees it.
 
     `wanted` is the hash of what the spec asks for. `serving` is the slot and revision that serve
-    when no status says so: after an upgrade, or when the status was lost. `gpus` are the GPUs of
+    when no status says so: after an upgrade, or when the status was lost. `served` is the revision
+    that was complete last, all its pods ready. `gpus` are the GPUs of
     one replica by revision. `obstacles` are what a canary lacks, but for room. `frozen` is
     `spec.paused`, `paused_since` when it was set, while the status still says so and the spec does
     not any more. `scaler_healthy` None: there is none, or it has not said.
@@ -104,6 +108,7 @@ class Observation:
     slots: Mapping[str, SlotSeen] = field(default_factory=dict)
     route: RouteSeen | None = None
     serving: tuple[str, str] | None = None
+    served: str = ""
     gpus: Mapping[str, int] = field(default_factory=dict)
     obstacles: tuple[Obstacle, ...] = ()
     orders: Orders = Orders()

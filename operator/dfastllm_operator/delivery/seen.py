@@ -74,6 +74,7 @@ def observation(
         },
         route=splitting_of(observed).seen(observed),
         serving=_serving(observed.status),
+        served=str(observed.status.get("revision") or ""),
         gpus=gpus,
         obstacles=(*_obstacles(observed), *_unseen_endpoints(observed, status)),
         orders=_orders(observed.service.annotations),
@@ -147,7 +148,7 @@ def _slot(
     failure = failure_of(deployment.body.get("status") or {}) if deployment else ""
     return SlotSeen(
         revision=_labels(made.body).get(names.REVISION_LABEL, "?") if made else "",
-        wanted=int((deployment.body.get("spec") or {}).get("replicas") or 0) if deployment else 0,
+        wanted=_replicas(deployment.body) if deployment else 0,
         ready=min(ready_pods, _ready_endpoints(observed, slot)),
         ready_pods=ready_pods,
         pods=len(pods),
@@ -159,7 +160,27 @@ def _slot(
         symptom=symptom.message if symptom else failure,
         hopeless=hopeless,
         refused=failure if QUOTA in failure else "",
+        stopped=deployment is not None and not _replicas(deployment.body),
+        unready_since=_unready_since(deployment.body, pods) if deployment else None,
     )
+
+
+def _replicas(deployment: Json) -> int:
+    return int((deployment.get("spec") or {}).get("replicas") or 0)
+
+
+def _unready_since(deployment: Json, pods: list[Json]) -> datetime | None:
+    """Deployments tell when too few of their pods were left, and pods that were the last tell more.
+
+    A pod that was made since has never been ready, so it says the time at which it was made.
+    """
+    available = _condition(deployment.get("status") or {}, "Available")
+    since = _time(available.get("lastTransitionTime"))
+    if available.get("status") != "False" or since is None:
+        return None
+    ready = (_condition(pod.get("status") or {}, "Ready") for pod in pods)
+    times = (_time(said.get("lastTransitionTime")) for said in ready)
+    return max([since, *(time for time in times if time is not None)])
 
 
 def _slices_of(observed: Observed, slot: str) -> list[Json]:

@@ -7,7 +7,7 @@ import pytest
 
 from dfastllm_operator.canary.decision import Bounds
 from dfastllm_operator.canary.machine import decide
-from dfastllm_operator.canary.observation import Obstacle, Order, Orders
+from dfastllm_operator.canary.observation import Obstacle, Order, Orders, SlotSeen
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import FOREVER, Step, Strategy
 from dfastllm_operator.canary.state import Assigned, RolloutStatus
@@ -261,6 +261,73 @@ def test_a_stable_without_ready_pods_is_replaced_as_by_a_first_deployment() -> N
     world.run(10)
     assert world.status.stable == Assigned("B", "a")
     assert world.ready("a") == 2
+
+
+NO_ROUTE = (Obstacle("NoOwnRoute", "There is no route."),)
+
+
+def held_back(*, room: bool) -> World:
+    """B is asked for, and cannot be a canary; stable has just lost its pods."""
+    world = changing()
+    world.spec = replace(CANARY, max_gpus=None if room else 3)
+    world.obstacles = NO_ROUTE if room else ()
+    world.run(5)
+    world.lose("a")
+    return world
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_held_change_stays_so_while_stable_has_no_ready_pod_for_a_moment(room: bool) -> None:
+    world = held_back(room=room).run(50)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == ("NoOwnRoute" if room else "NoRoom")
+    world.mend()
+    world.run(100)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.ready("a") == 2
+    assert not world.told
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_held_change_goes_out_once_stable_is_gone_for_long(room: bool) -> None:
+    world = held_back(room=room).run(59)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.last is not None
+    assert world.last.again is not None
+    world.run(3)
+    assert world.status.stable == Assigned("B", "a")
+    assert [news.reason for news in world.told] == ["UpdatedInPlace"]
+
+
+def test_a_held_change_goes_out_to_a_stable_that_is_asked_for_no_pod() -> None:
+    world = changing()
+    world.obstacles = NO_ROUTE
+    world.run(5)
+    stopped = {"a": SlotSeen("A", stopped=True)}
+    seen = replace(world.observe(), slots=stopped)
+    assert decide(CANARY, world.status, seen, world.now).words == "updated in place"
+    unknown = {"a": SlotSeen("A", wanted=2, pods=2)}
+    seen = replace(world.observe(), slots=unknown)
+    assert not decide(CANARY, world.status, seen, world.now + timedelta(days=9)).moved
+
+
+def test_a_stable_that_never_served_is_repaired_although_nothing_can_be_gated() -> None:
+    world = World(behaviors={"A": Behavior(ready_s=None)}, obstacles=NO_ROUTE).run(10)
+    world.wanted = "B"
+    world.run(10)
+    assert world.status.stable == Assigned("B", "a")
+    assert world.ready("a") == 2
+
+
+def test_without_an_obstacle_a_stable_without_ready_pods_is_updated_at_once() -> None:
+    world = serving()
+    world.lose("a")
+    world.tick()
+    world.wanted = "B"
+    world.tick()
+    assert world.status.stable == Assigned("B", "a")
 
 
 def test_a_candidate_that_never_gets_ready_meets_the_deadline_without_traffic() -> None:

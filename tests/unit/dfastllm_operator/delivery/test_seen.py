@@ -224,6 +224,37 @@ def test_a_quota_that_refuses_pods_is_no_room_and_any_other_refusal_a_symptom() 
     assert (refused(denied).refused, refused(denied).symptom) == ("", denied)
 
 
+def test_how_long_a_slot_has_no_ready_pod_is_what_its_objects_say() -> None:
+    def unready(available: str, since: str | None, pod_since: str | None = None) -> SlotSeen:
+        body = deployment("a", H_OLD, 1).body
+        said = {"type": "Available", "status": available, "lastTransitionTime": since}
+        body["status"]["conditions"] = [said]
+        its = pod("a", H_OLD, ready=False)
+        its.body["status"]["conditions"][0]["lastTransitionTime"] = pod_since
+        return look({**NEW, **CANARY}, Seen(DEPLOYMENT, body), its).slot("a")
+
+    early, late = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"
+    assert unready("False", early).unready_since == NOW
+    assert unready("False", early, late).unready_since == NOW + timedelta(seconds=9)
+    assert unready("True", early).unready_since is None
+    assert unready("False", None).unready_since is None
+    assert look({**NEW, **CANARY}, *slot("a", H_OLD)).slot("a").unready_since is None
+
+
+def test_a_slot_is_stopped_only_where_its_deployment_says_so() -> None:
+    def stopped(*seen: Seen) -> bool:
+        return look({**NEW, **CANARY}, *seen).slot("a").stopped
+
+    assert stopped(deployment("a", H_OLD, 0))
+    assert not stopped(*slot("a", H_OLD))
+    assert not stopped(inference_service("a", H_OLD)), "it is being made"
+
+
+def test_what_served_is_what_was_complete_last() -> None:
+    assert look({**NEW, **CANARY}).served == H_OLD
+    assert not look({**NEW, **CANARY}, stored={"updatedRevision": H_OLD}).served
+
+
 def test_orders_are_read_from_annotations() -> None:
     found = observed({**NEW, **CANARY}, [owned(record(OLD))], status=SERVES, on=ON_GATEWAY)
     told = {f"{names.GROUP}/rollout-promote": f"{H_NEW}/7", f"{names.GROUP}/rollout-abort": "odd"}
