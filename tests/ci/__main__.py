@@ -58,10 +58,6 @@ def main(
 def _unprepared(end: float) -> str:
     """Why no story can be told; empty if all is there now."""
     left = max(0.0, end - time.monotonic() - UP_S - DOWN_S - stories.needed_s(STORIES[:1]))
-    if (needed := prepare.seconds()) > left:
-        return (
-            f"what they need takes {needed / 60:.0f} minutes to make, and {left / 60:.0f} are left"
-        )
     with subprocess.Popen(
         [sys.executable, "-m", "ci.prepare"],
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What the stories need, made where it is missing; how long that may take, and what forbids it.
+"""What the stories need, made where it is missing, and what forbids it.
 
 Run as a program of its own, by `make e2e` and by CI, which ends it when the time is over. Its
 status is `LACKING` where this machine cannot have it, with the reason on standard error.
@@ -6,7 +6,7 @@ status is `LACKING` where this machine cannot have it, with the reason on standa
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from cluster import binaries, debian, fitness, room, standing
 from cluster.debian import Unfit
@@ -17,23 +17,11 @@ from images.rootfs import RootfsFailed
 
 LACKING = 3
 NODES = 2
-# Seconds on two cores beside little else, from nothing but what `make test` needs.
-COMPILE_S = {"containerd": 150, "coredns": 330, "kubelet": 40, "kube-proxy": 25}
-COMPILE_OTHER_S = 15
-IMAGES_S = {"server": 360, "operator": 100, "storage-initializer": 50}
-BASE_S = 90
-PACKAGES_S = 90
-
-
-def seconds() -> float:
-    """How long it may take."""
-    return sum(_costs())
 
 
 def prepare() -> None:
     machine(NODES)
-    programs()
-    images()
+    programs_and_images()
 
 
 def machine(nodes: int) -> None:
@@ -52,16 +40,11 @@ def images() -> None:
     archives.ensure(RECIPES)
 
 
-def _costs() -> Iterator[float]:
-    if debian.missing() or packages.missing():
-        yield PACKAGES_S
-    for name in binaries.missing(standing.NEEDED):
-        yield COMPILE_S.get(name, COMPILE_OTHER_S)
-    unbuilt = [n for n in RECIPES if not archives.archive_of(n, Choices()).path.exists()]
-    for name in unbuilt:
-        yield IMAGES_S[name]
-    if unbuilt:
-        yield BASE_S
+def programs_and_images() -> None:
+    """At once: the ones compute, the others wait for the network and the disk."""
+    with ThreadPoolExecutor() as pool:
+        for made in [pool.submit(part) for part in (programs, images)]:
+            made.result()
 
 
 def _require_room(nodes: int) -> None:

@@ -143,7 +143,7 @@ PARTS = (
         },
         tags=("no_btrfs",),
     ),
-    Part("coredns", {"coredns": "github.com/coredns/coredns"}),
+    Part("coredns", {"coredns": "."}),
     Part("pause", {"pause": "."}),
     Part("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
     Part(

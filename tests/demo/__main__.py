@@ -59,10 +59,10 @@ def main(
 ) -> None:
     with _step("packages of Debian, and a machine that can have nodes"):
         prepare.machine(nodes)
-    with _step("programs (the first time 20 minutes on two cores)"):
-        prepare.programs()
-    with _step("images (the first time 10 minutes)", archives.cache_folder()):
-        prepare.images()
+    with _step(
+        "programs and images (the first time 25 minutes on two cores)", archives.cache_folder()
+    ):
+        prepare.programs_and_images()
     with _step("cluster", standing.folder()):
         cluster = standing.find() or standing.up(nodes)
         standing.keep()

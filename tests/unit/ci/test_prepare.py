@@ -1,19 +1,20 @@
 """What the stories need, and what is a lack of the machine."""
 
 import subprocess
+import threading
 from collections import namedtuple
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ci import prepare
-from cluster import room, standing
+from cluster import room
 from cluster.binaries import BuildFailed
 from cluster.debian import Unfit
 from images.archives import NoRoom
 from images.packages import CannotBuild
-from images.recipes import RECIPES
 from images.rootfs import RootfsFailed
 
 Usage = namedtuple("Usage", "total used free")
@@ -67,21 +68,21 @@ def test_room_for_all_is_asked_for_before_anything_is_made(
     assert "20.0 GB free" in said
 
 
-def test_from_nothing_everything_takes_its_time(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_programs_and_images_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=60)  # broken, were one made after the other
+    monkeypatch.setattr(prepare, "programs", both.wait)
+    monkeypatch.setattr(prepare, "images", both.wait)
+    prepare.programs_and_images()
+
+
+@pytest.mark.parametrize("failing", ["programs", "images"])
+def test_what_cannot_be_made_ends_nothing_of_the_other(
+    failing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DFASTLLM_CLUSTER_CACHE", str(tmp_path / "cluster"))
-    monkeypatch.setenv("DFASTLLM_IMAGES_CACHE", str(tmp_path / "images"))
-    monkeypatch.setattr(prepare.debian, "missing", lambda: ["runc"])
-    assert set(RECIPES) == set(prepare.IMAGES_S)
-    assert set(standing.NEEDED) > set(prepare.COMPILE_S)
-    fixed = prepare.PACKAGES_S + prepare.BASE_S + sum(prepare.IMAGES_S.values())
-    assert prepare.seconds() > fixed + sum(prepare.COMPILE_S.values())
-
-
-def test_what_is_there_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare.debian, "missing", list)
-    monkeypatch.setattr(prepare.packages, "missing", list)
-    monkeypatch.setattr(prepare.binaries, "missing", lambda names: [])
-    monkeypatch.setattr(prepare, "RECIPES", ())
-    assert prepare.seconds() == 0
+    made: list[str] = []
+    for name in ("programs", "images"):
+        monkeypatch.setattr(prepare, name, partial(made.append, name))
+    monkeypatch.setattr(prepare, failing, raising(CannotBuild("no buildah")))
+    with pytest.raises(CannotBuild):
+        prepare.programs_and_images()
+    assert made == [{"programs": "images", "images": "programs"}[failing]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ci import __main__ as verb
-from ci import prepare, stories
+from ci import stories
 from ci.stories import STORIES, chosen, needed_s
 from cluster.debian import Unfit
 
@@ -65,23 +65,11 @@ def test_a_cluster_of_somebodys_is_left_alone(
     assert "left out: all; a cluster is up" in capsys.readouterr().out
 
 
-def test_a_machine_without_time_makes_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(verb.debian, "require_root", lambda: None)
-    monkeypatch.setattr(verb.standing, "find", lambda: None)
-    monkeypatch.setattr(prepare, "seconds", lambda: 600.0)
-    verb.main(seconds=600)
-    said = capsys.readouterr().out
-    assert said.startswith("end-to-end stories left out: all; what they need takes 10 minutes")
-
-
 def test_what_is_not_made_in_time_leaves_all_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verb.debian, "require_root", lambda: None)
     monkeypatch.setattr(verb.standing, "find", lambda: None)
-    monkeypatch.setattr(prepare, "seconds", lambda: 0.0)
     verb.main(seconds=10)
     assert capsys.readouterr().out == (
         "end-to-end stories left out: all; what they need was not made within 0 minutes\n"
