@@ -7,6 +7,7 @@ status is `LACKING` where this machine cannot have it, with the reason on standa
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from cluster import binaries, debian, fitness, room, standing
 from cluster.debian import Unfit
@@ -17,6 +18,7 @@ from images.rootfs import RootfsFailed
 
 LACKING = 3
 NODES = 2
+_say = partial(print, flush=True)  # into a pipe too: it takes long
 
 
 def prepare() -> None:
@@ -33,11 +35,11 @@ def machine(nodes: int) -> None:
 
 
 def programs() -> None:
-    binaries.ensure(standing.NEEDED)
+    binaries.ensure(standing.NEEDED, _say)
 
 
 def images() -> None:
-    archives.ensure(RECIPES)
+    archives.ensure(RECIPES, say=_say)
 
 
 def programs_and_images() -> None:

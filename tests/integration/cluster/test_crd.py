@@ -12,7 +12,8 @@ from cluster.rig import Rig
 from dfastllm_operator.api import parse, pod_inputs
 from dfastllm_operator.api.crd import crd, text
 from dfastllm_operator.errors import Refuse
-from support.custom_resources import FULL, REFUSED, TAKEN, TINY, custom_resource
+from support.custom_resources import FULL, TAKEN, TINY, custom_resource
+from support.refused_resources import REFUSED
 
 Json = dict[str, Any]
 NOW = "2026-11-24T12:00:00Z"

@@ -5,7 +5,8 @@ import pytest
 from dfastllm_operator.api import Spec, parse
 from dfastllm_operator.api.schema import structural
 from dfastllm_operator.errors import Refuse
-from support.custom_resources import REFUSED, TAKEN, TINY, custom_resource
+from support.custom_resources import TAKEN, TINY, custom_resource
+from support.refused_resources import REFUSED
 
 Json = dict[str, Any]
 

@@ -1,0 +1,272 @@
+"""What is in a change's way, and what holds it on its way: no gateway, no room, a scaler."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dfastllm_operator.canary.decision import Bounds
+from dfastllm_operator.canary.machine import decide
+from dfastllm_operator.canary.observation import Obstacle, SlotSeen
+from dfastllm_operator.canary.phase import Cause, RolloutPhase
+from dfastllm_operator.canary.policy import Step
+from dfastllm_operator.canary.state import Assigned
+from dfastllm_operator.gates.measurement import Outcome
+from support.rollout_plays import at_rest, changing, serving, stepping_to
+from support.rollout_world import CANARY, Behavior, World
+
+P = RolloutPhase
+
+
+def test_what_is_in_the_way_holds_the_change_and_says_the_way_out() -> None:
+    world = changing()
+    world.obstacles = (Obstacle("GatewayApiMissing", "Install the Gateway API."),)
+    world.run(20)
+    at_rest(world, "A")
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "GatewayApiMissing"
+    assert "RollingUpdate" in world.last.blocked.message
+    world.obstacles = ()
+    world.run_until(P.PREPARING)
+
+
+def test_no_gpus_for_both_sides_hold_the_change() -> None:
+    world = changing()
+    world.spec = replace(CANARY, max_gpus=3)
+    world.run(20)
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "NoRoom"
+    world.spec = replace(CANARY, max_gpus=4)
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_step_that_does_not_fit_any_more_is_waited_for() -> None:
+    world = changing()
+    world.spec = replace(CANARY, max_gpus=4)
+    stepping_to(world, 10)
+    world.spec = replace(CANARY, max_gpus=3, steps=(Step(10), Step(50, replicas=2), Step(100)))
+    world.run_until(P.PAUSED)
+    assert world.status.cause is Cause.NO_ROOM
+    assert world.weights == {"a": 90, "b": 10}
+    world.spec = replace(world.spec, max_gpus=4)
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_the_scaler_is_capped_so_that_both_sides_fit() -> None:
+    world = changing()
+    world.spec = replace(CANARY, max_gpus=6)
+    stepping_to(world, 10)
+    world.scale(9)
+    assert world.slots["a"].wanted == 3
+    world.run(200)
+    at_rest(world, "B")
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_fewer_gpus_than_serve_take_nothing_away(most: int) -> None:
+    world = serving(A=Behavior(gpus=2))
+    world.scale(4)
+    world.spec = replace(CANARY, max_gpus=most)
+    world.run(20)
+    assert world.ready("a") == 4
+    world.scale(2)
+    assert world.run(5).ready("a") == 2, "a scaler goes down as ever"
+    world.scale(3)
+    assert world.run(5).ready("a") == 2, "but not up again"
+    world.scale(1)
+    assert world.run(5).ready("a") == 1
+    assert world.bounds == Bounds(cap=1)
+
+
+NO_ROUTE = (Obstacle("NoOwnRoute", "There is no route."),)
+
+
+def held_back(*, room: bool) -> World:
+    """B is asked for, and cannot be a canary; stable has just lost its pods."""
+    world = changing()
+    world.spec = replace(CANARY, max_gpus=None if room else 3)
+    world.obstacles = NO_ROUTE if room else ()
+    world.run(5)
+    world.lose("a")
+    return world
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_held_change_stays_so_while_stable_has_no_ready_pod_for_a_moment(room: bool) -> None:
+    world = held_back(room=room).run(50)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == ("NoOwnRoute" if room else "NoRoom")
+    world.mend()
+    world.run(100)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.ready("a") == 2
+    assert not world.told
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_held_change_goes_out_once_stable_is_gone_for_long(room: bool) -> None:
+    world = held_back(room=room).run(59)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.last is not None
+    assert world.last.again is not None
+    world.run(3)
+    assert world.status.stable == Assigned("B", "a")
+    assert [news.reason for news in world.told] == ["UpdatedInPlace"]
+
+
+def test_a_held_change_goes_out_to_a_stable_that_is_asked_for_no_pod() -> None:
+    world = changing()
+    world.obstacles = NO_ROUTE
+    world.run(5)
+    stopped = {"a": SlotSeen("A", stopped=True)}
+    seen = replace(world.observe(), slots=stopped)
+    assert decide(CANARY, world.status, seen, world.now).words == "updated in place"
+    unknown = {"a": SlotSeen("A", wanted=2, pods=2)}
+    seen = replace(world.observe(), slots=unknown)
+    assert not decide(CANARY, world.status, seen, world.now + timedelta(days=9)).moved
+
+
+def test_a_stable_that_never_served_is_repaired_although_nothing_can_be_gated() -> None:
+    world = World(behaviors={"A": Behavior(ready_s=None)}, obstacles=NO_ROUTE).run(10)
+    world.wanted = "B"
+    world.run(10)
+    assert world.status.stable == Assigned("B", "a")
+    assert world.ready("a") == 2
+
+
+def test_without_an_obstacle_a_stable_without_ready_pods_is_updated_at_once() -> None:
+    world = serving()
+    world.lose("a")
+    world.tick()
+    world.wanted = "B"
+    world.tick()
+    assert world.status.stable == Assigned("B", "a")
+
+
+def test_a_quota_holds_the_candidate_and_says_so_until_there_is_room() -> None:
+    said = "exceeded quota: small, requested: pods=1"
+    world = changing(Behavior(ready_s=None, refused=said))
+    world.run_until(P.PAUSED)
+    world.run(3000)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROOM), "no deadline"
+    assert world.weights == {"a": 100}
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "NoRoom"
+    assert said in world.last.blocked.message
+    assert "RollingUpdate would go without a gate" in world.last.blocked.message
+    world.behaviors["B"] = Behavior()
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_quota_met_on_the_way_holds_the_weight() -> None:
+    world = serving()
+    world.scale(4)
+    world.run(10)
+    world.wanted = "B"
+    stepping_to(world, 10)
+    world.behaviors["B"] = Behavior(ready_s=None, refused="exceeded quota")
+    world.run_until(P.PAUSED)
+    assert world.run(100).weights == {"a": 90, "b": 10}
+    world.order("abort")
+    world.run_until(P.FAILED)
+
+
+def without_room(*, order: bool) -> World:
+    """A promotion from one pod to two that a quota refuses."""
+    world = changing()
+    world.spec = replace(CANARY, steps=(Step(10),))
+    stepping_to(world, 10)
+    world.behaviors["B"] = Behavior(ready_s=None, refused="exceeded quota")
+    if order:
+        world.order("promote")
+    world.run_until(P.PAUSED)
+    assert P.PROMOTING in world.phases
+    return world
+
+
+@pytest.mark.parametrize("order", [True, False])
+def test_a_quota_met_by_a_promotion_holds_it_without_a_deadline(order: bool) -> None:
+    world = without_room(order=order).run(3000)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROOM)
+    assert world.weights == {"a": 90, "b": 10}
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert "exceeded quota" in world.last.blocked.message
+    world.behaviors["B"] = Behavior()
+    world.tick()
+    assert world.status.phase is P.PROMOTING
+    assert (world.status.cause is Cause.PROMOTED) is order
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_promotion_that_was_ordered_is_so_when_there_is_room_again() -> None:
+    world = without_room(order=True)
+    world.spec = replace(world.spec, paused=True)
+    world.behaviors["B"] = Behavior(says=Outcome.FAIL)
+    world.run_until(P.PROMOTING, 5)
+    world.run(20)
+    assert world.status.phase is P.PROMOTING, "neither the gates nor the pause hold it"
+    world.lose("b")
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_promotion_that_is_held_can_be_ended() -> None:
+    world = without_room(order=True)
+    world.order("abort")
+    world.run_until(P.ROLLING_BACK)
+    assert not world.status.promoting
+    assert not world.status.ordered
+    world.run_until(P.FAILED)
+    world = without_room(order=False)
+    world.wanted = "C"
+    world.run_until(P.SUPERSEDED)
+    assert not world.status.promoting
+    world.run(200)
+    at_rest(world, "C")
+
+
+def test_a_promotion_waits_for_gpus_and_not_against_the_deadline() -> None:
+    world = changing()
+    world.spec = replace(CANARY, steps=(Step(10),), max_gpus=4)
+    stepping_to(world, 10)
+    world.spec = replace(world.spec, max_gpus=3)
+    world.run_until(P.PAUSED)
+    assert world.status.cause is Cause.NO_ROOM
+    assert "2 replicas of the candidate do not fit maxGPUs 3" in world.status.message
+    world.run(200)
+    world.spec = replace(world.spec, max_gpus=4)
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_route_that_is_taken_away_is_said_to_hold_the_change() -> None:
+    world = stepping_to(changing(), 10)
+    world.obstacles = (Obstacle("NoOwnRoute", "No route."),)
+    world.reconcile()
+    assert world.last is not None
+    assert world.last.blocked is None, "it goes on while its route is there"
+
+
+def test_an_unhealthy_scaler_holds_the_rollout() -> None:
+    world = stepping_to(changing(), 10)
+    world.scaler_healthy = False
+    world.tick()
+    assert world.status.cause is Cause.SCALER_UNHEALTHY
+    world.scaler_healthy = True
+    world.run(200)
+    at_rest(world, "B")
