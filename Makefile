@@ -85,7 +85,8 @@ test-slow: $(VENV)/.dev cluster-binaries ## What takes too long for every change
 # that others use. Of a cluster that is there already, its own nodes and images are not tested.
 E2E_ELSEWHERE := $(if $(filter command,$(origin KUBECONFIG)),$(abspath $(KUBECONFIG)),$(E2E_KUBECONFIG))
 E2E_PREPARED := $(if $(E2E_ELSEWHERE),$(VENV)/.dev,e2e-machine)
-E2E_OWN := cluster images leftovers
+E2E_ALONE := leftovers demo
+E2E_OWN := cluster images $(E2E_ALONE)
 
 .PHONY: e2e
 e2e: $(E2E_PREPARED) ## End-to-end stories on a cluster of its own (root), or on KUBECONFIG=FILE
@@ -101,9 +102,9 @@ e2e-machine: $(VENV)/.dev
 	cd tests && ../$(PY) -m ci.prepare
 
 define tell-stories
-	$(if $(E2E_ELSEWHERE),,$(PY) -m pytest tests/e2e/test_leftovers.py -m e2e)
-	$(if $(ARGS),,E2E_REPORT=1) E2E_KUBECONFIG=$(E2E_ELSEWHERE) $(PY) -m pytest tests/e2e -m '$(1)' \
-	  $(if $(E2E_ELSEWHERE),$(E2E_OWN:%=--ignore=tests/e2e/test_%.py),--ignore=tests/e2e/test_leftovers.py) \
+	$(if $(E2E_ELSEWHERE)$(ARGS),,$(PY) -m pytest $(E2E_ALONE:%=tests/e2e/test_%.py) -m e2e)
+	$(if $(E2E_ELSEWHERE)$(ARGS),,E2E_REPORT=1) E2E_KUBECONFIG=$(E2E_ELSEWHERE) $(PY) -m pytest tests/e2e -m '$(1)' \
+	  $(patsubst %,--ignore=tests/e2e/test_%.py,$(if $(E2E_ELSEWHERE),$(E2E_OWN),$(E2E_ALONE))) \
 	  $(ARGS)
 endef
 
@@ -119,12 +120,12 @@ demo: $(VENV)/.dev ## From nothing to an answer through a cluster's gateway, at 
 cluster-binaries: $(VENV)/.dev ## Compile the test cluster's components (once, about 10 minutes on 2 cores)
 	cd tests && ../$(PY) -m cluster build
 
-.PHONY: cluster
-cluster: cluster-binaries ## Test cluster (control plane, KServe, gateway, fake nodes) until Ctrl-C
+.PHONY: cluster-rig
+cluster-rig: cluster-binaries ## Control plane, KServe, gateway, nodes that run nothing, until Ctrl-C
 	cd tests && ../$(PY) -m cluster up
 
-.PHONY: cluster-nodes
-cluster-nodes: cluster-binaries ## Cluster with NODES=1 or 2 real nodes, until `make cluster-down` (root)
+.PHONY: cluster
+cluster: cluster-binaries ## Cluster with NODES=1 or more real nodes, until `make cluster-down` (root)
 	cd tests && ../$(PY) -m cluster packages
 	cd tests && ../$(PY) -m cluster build --nodes
 	cd tests && ../$(PY) -m cluster up --nodes $(or $(NODES),1)

@@ -10,14 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from itertools import filterfalse
-from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ci import prepare, stories
+from ci import prepare
 from ci.stories import STORIES, Story
 from cluster import debian, standing
 from e2e import owned
@@ -26,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 NODES = 2
 UP_S = 150.0  # a cluster, with images loaded into its nodes
 DOWN_S = 30.0
+LATE_S = 300.0  # a story that takes longer than it should is ended
 
 
 def main(
@@ -44,20 +43,19 @@ def main(
     if reason := _unprepared(end):
         _leave_out(STORIES, reason)
         return
-    fitting = stories.chosen(end - time.monotonic() - UP_S - DOWN_S)
     try:
-        failed = _tell(fitting)
+        failed, left = _tell(end)
     except debian.Unfit as error:  # no room for the nodes' images
         _leave_out(STORIES, str(error))
         return
-    _leave_out(STORIES[len(fitting) :], "no time is left for them")
+    _leave_out(left, "no time is left for them")
     if failed:
         raise SystemExit(f"end-to-end stories that failed: {_names(failed)}")
 
 
 def _unprepared(end: float) -> str:
     """Why no story can be told; empty if all is there now."""
-    left = max(0.0, end - time.monotonic() - UP_S - DOWN_S - stories.needed_s(STORIES[:1]))
+    left = max(0.0, end - time.monotonic() - UP_S - DOWN_S - STORIES[0].fits_in_s)
     with subprocess.Popen(
         [sys.executable, "-m", "ci.prepare"],
         stderr=subprocess.PIPE,
@@ -76,23 +74,47 @@ def _unprepared(end: float) -> str:
     return ""
 
 
-def _tell(told: Sequence[Story]) -> list[Story]:
-    """Those that did not pass. One cluster serves them all, and is taken down."""
-    by_themselves = attrgetter("needs_none_up")
-    failed: list[Story] = []
-    if together := list(filterfalse(by_themselves, told)):
+def _tell(end: float) -> tuple[list[Story], list[Story]]:
+    """Those that did not pass, and those for which no time is left: what comes after the first.
+
+    One cluster serves all but the last few, and is taken down before those.
+    """
+    waiting, failed = list(STORIES), list[Story]()
+
+    def is_next(*, none_up: bool, besides_s: float) -> bool:
+        if not waiting or waiting[0].needs_none_up is not none_up:
+            return False
+        return waiting[0].fits_in_s <= end - time.monotonic() - besides_s
+
+    def tell() -> None:
+        story = waiting.pop(0)
+        if not _passes(story, end + LATE_S):
+            failed.append(story)
+
+    if is_next(none_up=False, besides_s=UP_S + DOWN_S):
         with owned.made(NODES):
-            failed += filterfalse(_passes, together)
-    return [*failed, *filterfalse(_passes, filter(by_themselves, told))]
+            while is_next(none_up=False, besides_s=DOWN_S):
+                tell()
+    while is_next(none_up=True, besides_s=0):
+        tell()
+    return failed, waiting
 
 
-def _passes(story: Story) -> bool:
+def _passes(story: Story, end: float) -> bool:
+    """A story that is not over in the end does not."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("E2E_")}
-    command = [sys.executable, "-m", "pytest", f"tests/e2e/{story.tests}", "-m", "e2e"]
-    return (
-        subprocess.run([*command, *story.options], cwd=ROOT, env=environ, check=False).returncode
-        == 0
-    )
+    with subprocess.Popen(_command(story), cwd=ROOT, env=environ) as child:
+        for left_s, ended_by in (end - time.monotonic(), signal.SIGINT), (DOWN_S, signal.SIGKILL):
+            try:
+                return child.wait(max(0.0, left_s)) == 0
+            except subprocess.TimeoutExpired:
+                child.send_signal(ended_by)  # first so that it puts away what it made
+    return False
+
+
+def _command(story: Story) -> list[str]:
+    tests = f"tests/e2e/{story.tests}"
+    return [sys.executable, "-m", "pytest", tests, "-m", "e2e", *story.options]
 
 
 def _leave_out(left: Sequence[Story], reason: str) -> None:

@@ -1,9 +1,8 @@
-"""The end-to-end stories in the order of their worth to CI, and how many of them fit.
+"""The end-to-end stories in the order of their worth to CI, and how long each may take.
 
 `seconds` are those of a run on two cores (`docs/log.md`), rounded up, the start of each included.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 FIRST = "test_one_small_yaml_ends_in_tokens_through_the_gateway"
@@ -43,18 +42,5 @@ STORIES = (
     Story("test_cluster.py", 120),
     Story("test_images.py", 120),
     Story("test_leftovers.py", 15, needs_none_up=True),
+    Story("test_demo.py", 90, needs_none_up=True),
 )
-
-
-def needed_s(stories: Iterable[Story]) -> float:
-    return sum(story.fits_in_s for story in stories)
-
-
-def chosen(left_s: float) -> list[Story]:
-    """The first ones, up to the first that does not fit: what follows is worth less."""
-    found: list[Story] = []
-    for story in STORIES:
-        if needed_s([*found, story]) > left_s:
-            break
-        found.append(story)
-    return found

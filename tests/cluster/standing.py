@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from cluster import (
     sysctls,
 )
 from cluster.controlplane import ControlPlane
-from cluster.kubectl import Kubectl
+from cluster.kubectl import Kubectl, KubectlFailed
 from cluster.network import Place
 from cluster.processes import until
 from cluster.register import Register
@@ -96,8 +96,16 @@ class Cluster:
         """One that was stopped; returns when it is ready, where the cluster would tell."""
         since = datetime.datetime.now(datetime.UTC)
         register().start(name)
+        if name == "kube-apiserver":
+            until(self._answers, f"{name} ready", READY_S)
         if name in self.nodes:
             until(lambda: machines.ready(self.kubectl, name, since), f"{name} ready", READY_S)
+
+    def _answers(self) -> bool:
+        try:
+            return self.kubectl("get", "--raw=/readyz") == "ok"
+        except KubectlFailed:
+            return False
 
 
 def folder() -> Path:
@@ -223,16 +231,20 @@ def _wait(plane: ControlPlane) -> None:
 
 
 def _remove(keep_logs: bool = False) -> None:
-    """In the order in which each lets go of what the next removes."""
+    """In the order in which each lets go of what the next removes.
+
+    What cannot be removed keeps nothing else from being so. The folder stays then, for another try.
+    """
     run = _run()
     (run / "cluster.json").unlink(missing_ok=True)
     register().kill()
-    for number in range(1, MOST_NODES + 1):
-        cgroups.remove(machines.GROUP.format(Place(number).name))
-    cgroups.take_back(run / "cgroups")
-    network.remove(run / "networks")
-    network.leave_bridges(run / "bridges")
-    sysctls.put_back(run / "sysctls.json")
+    with ExitStack() as steps:  # which takes the last one first
+        steps.callback(sysctls.put_back, run / "sysctls.json")
+        steps.callback(network.leave_bridges, run / "bridges")
+        steps.callback(network.remove, run / "networks")
+        steps.callback(cgroups.take_back, run / "cgroups")
+        for number in range(1, MOST_NODES + 1):
+            steps.callback(cgroups.remove, machines.GROUP.format(Place(number).name))
     if keep_logs and (run / "logs").exists():
         shutil.rmtree(folder() / "logs", ignore_errors=True)
         shutil.move(run / "logs", folder() / "logs")

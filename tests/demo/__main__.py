@@ -21,7 +21,7 @@ from cluster import standing
 from cluster.standing import Cluster
 from demo import door
 from demo.reader import stream
-from e2e import site
+from e2e import owned, site
 from e2e.installation import Installation
 from e2e.services import Services
 from e2e.site import Site
@@ -64,7 +64,11 @@ def main(
     ):
         prepare.programs_and_images()
     with _step("cluster", standing.folder()):
-        cluster = standing.find() or standing.up(nodes)
+        owned.clear()
+        if cluster := standing.find():
+            owned.mend(cluster)
+        else:
+            cluster = standing.up(nodes)
         standing.keep()
     with _step("images in the nodes", _logs(cluster)):
         found = site.own(cluster)

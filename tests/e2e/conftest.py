@@ -18,6 +18,7 @@ from e2e.installation import RESTRICTED, Installation
 from e2e.report import Report, Story, tables
 from e2e.services import Services
 from e2e.site import Site
+from support.packaging import NAMESPACE
 
 PASSED = pytest.StashKey[bool]()
 REPORT = pytest.StashKey[Report]()
@@ -60,11 +61,16 @@ def installation(
         if the_site.standing:  # which no proxy leads to
             patched.setenv("NO_PROXY", "*")
         installation = Installation(the_site, tmp_path_factory.mktemp("helm"))
-        if the_site.standing is None:
-            installation.refuse_anothers()
-        installation.by_helm()
-        yield installation
-        if the_site.standing is None:
+        if the_site.standing:
+            installation.by_helm()
+            yield installation
+            return
+        installation.refuse_anothers()
+        try:
+            installation.by_helm()
+            owned.sweep(the_site.kubectl, NAMESPACE)
+            yield installation
+        finally:
             installation.leave()
 
 
@@ -116,5 +122,7 @@ def pytest_terminal_summary(
         return
     terminalreporter.section("stories")
     terminalreporter.write_line(tables([vars(story) for story in report.stories]))
-    if os.environ.get("E2E_REPORT"):
+    if not all(story.passed for story in report.stories):
+        terminalreporter.write_line("written nowhere: not all passed")
+    elif os.environ.get("E2E_REPORT"):
         terminalreporter.write_line(f"written: {Path(report.write())}")

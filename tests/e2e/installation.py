@@ -71,13 +71,13 @@ class Installation:
             )
 
     def leave(self) -> None:
-        """Nothing of it stays."""
+        """Nothing of it stays, however far it came."""
         self.remove_helm()
         self._kubectl("delete", CRD, PLACE, "--ignore-not-found", timeout_s=ROLLOUT_S)
 
     def remove_helm(self) -> None:
         """The CRD stays."""
-        self._helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait")
+        self._helm("uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--ignore-not-found")
 
     def by_kustomize(self, folder: Path) -> Path:
         """An overlay that names the images, as `manifests/README.md` says; where it is."""

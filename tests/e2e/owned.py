@@ -10,10 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cluster import standing
-from cluster.kubectl import KubectlFailed
+from cluster.kubectl import Kubectl, KubectlFailed
 from cluster.standing import Cluster, Elsewise
 from e2e import keda
 from e2e.site import LABEL
+
+FIRST = ("etcd", "kube-apiserver")
 
 
 @contextmanager
@@ -54,16 +56,35 @@ def clear() -> None:
         standing.down()
 
 
+def mend(cluster: Cluster) -> None:
+    """As `one` does. Raises `Elsewise` while stories run on it."""
+    with _alone(cluster):
+        _mend(cluster)
+
+
+def sweep(kubectl: Kubectl, *but: str) -> None:
+    """What killed runs left in a cluster, `but` for some namespaces."""
+    others = ",".join(f"metadata.name!={name}" for name in but)
+    for kind in ("namespaces", "persistentvolumes"):
+        with suppress(KubectlFailed):  # there is none
+            kubectl(
+                "delete", kind, f"--selector={LABEL}", f"--field-selector={others}", "--wait=false"
+            )
+
+
 def _mend(cluster: Cluster) -> None:
     """What a killed run stopped, or left lying about."""
     running = {process.program for process in standing.register().running()}
-    for name in standing.register().names():
-        if name not in running:
-            cluster.start(name)
+    lacking = [name for name in standing.register().names() if name not in running]
+    for name in sorted(lacking, key=_when_started):
+        cluster.start(name)
     keda.sweep(cluster)
-    for kind in ("namespaces", "persistentvolumes"):
-        with suppress(KubectlFailed):  # there is none
-            cluster.kubectl("delete", kind, f"--selector={LABEL}", "--wait=false")
+    sweep(cluster.kubectl)
+
+
+def _when_started(name: str) -> int:
+    """Nodes, and all others, are asked for by the API server, and that asks etcd."""
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 @contextmanager

@@ -169,5 +169,5 @@ def test_another_model_with_another_name_answers_to_the_old_one_too(
         clients.wait_for(8)
         with services.endpoint("renamed").openai() as client:
             assert {model.id for model in client.models.list()} == {"renamed", "other"}
-    clients.lost_nothing(story)
+    clients.lost_nothing(story, can_count=False)
     story.measured(**course.seconds())

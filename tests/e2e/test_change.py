@@ -37,3 +37,4 @@ def test_a_changed_decoding_default_costs_no_request(services: Services, story: 
         assert strategy(client) == "factor"
     story.saw(readers.tally)
     assert not readers.tally.lost, readers.tally
+    assert not readers.tally.wrong, readers.tally

@@ -3,6 +3,7 @@
 A stream that was in a process which is killed is lost, here as anywhere. All else has a promise.
 """
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,7 @@ from support.packaging import NAMESPACE
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 NODE_LOST_S = 300.0  # until a node that says nothing is given up, and its pods run elsewhere
 OPERATOR_BACK_S = 120.0
+ROUTED_S = 5.0  # gateways act some time after they report
 
 
 @pytest.fixture
@@ -37,13 +39,21 @@ def one_pod(services: Services) -> Json:
 def through(
     services: Services, story: Story, fault: Callable[[Readers], None], *, after: int = 8
 ) -> Readers:
-    """Readers before, during and after a fault; `after` answers must come when it is over."""
+    """Readers before, during and after a fault; `after` answers must come when it is over.
+
+    From then on none is lost. None is ever wrong.
+    """
     with asking(services.endpoint("tiny"), "tiny") as readers:
         readers.wait_for(8)
         fault(readers)
+        time.sleep(ROUTED_S)
+        over = time.monotonic()
         readers.wait_for(after)
     story.saw(readers.tally)
     story.measured(nothing_finished_s=readers.tally.longest_gap_s)
+    late = [one for one in readers.tally.asked if one.is_lost and one.began_s > over]
+    assert not late, readers.tally
+    assert not readers.tally.wrong, readers.tally
     return readers
 
 

@@ -100,6 +100,7 @@ def test_the_storage_initializer_brings_a_model(
     arguments = ["file:///opt/kserve-storage/pyvenv.cfg", "/tmp/models"]
     with running(buildah, built["storage-initializer"], arguments) as sandbox:
         assert sandbox.wait(READY_S) == 0, sandbox.log.read_text()
+        assert os.path.lexists(sandbox.root / "tmp" / "models" / "pyvenv.cfg")
 
 
 def test_the_storage_initializer_says_why_it_fails(

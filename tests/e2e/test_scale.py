@@ -33,3 +33,4 @@ def test_kubectl_scale_costs_no_request(services: Services, story: Story) -> Non
         readers.wait_for(4)
     story.saw(readers.tally)
     assert not readers.tally.lost, readers.tally
+    assert not readers.tally.wrong, readers.tally

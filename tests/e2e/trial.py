@@ -37,10 +37,12 @@ class Everybody:
         for readers in (self.outside, self.inside):
             story.saw(readers.tally)
 
-    def lost_nothing(self, story: Story) -> None:
+    def lost_nothing(self, story: Story, *, can_count: bool = True) -> None:
+        """And was told nothing wrong, where all revisions `can_count`."""
         self.told(story)
         for readers in (self.outside, self.inside):
             assert not readers.tally.lost, readers.tally
+            assert not (can_count and readers.tally.wrong), readers.tally
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from ci import prepare
 from cluster import room
+from cluster.apt import NoLists
 from cluster.binaries import BuildFailed
 from cluster.debian import Unfit
 from images.archives import NoRoom
@@ -27,7 +28,7 @@ def raising(error: Exception) -> Callable[[], None]:
     return prepared
 
 
-@pytest.mark.parametrize("kind", [CannotBuild, NoRoom, RootfsFailed, Unfit])
+@pytest.mark.parametrize("kind", [CannotBuild, NoLists, NoRoom, Unfit])
 def test_what_the_machine_lacks_has_its_own_status(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,18 +37,19 @@ def test_what_the_machine_lacks_has_its_own_status(
     assert capsys.readouterr().err == "no room\n"
 
 
-def test_packages_that_cannot_be_had_are_a_lack(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "error",
+    [
+        BuildFailed("undefined: x"),
+        RootfsFailed("no such package"),
+        subprocess.CalledProcessError(100, ("apt-get", "install", "runcc")),
+    ],
+)
+def test_what_is_wrong_with_this_project_is_none(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apt = subprocess.CalledProcessError(100, ("apt-get", "update"))
-    monkeypatch.setattr(prepare, "prepare", raising(apt))
-    assert prepare.main() == prepare.LACKING
-    assert capsys.readouterr().err == "apt-get update ended with 100\n"
-
-
-def test_what_does_not_compile_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "prepare", raising(BuildFailed("undefined: x")))
-    with pytest.raises(BuildFailed):
+    monkeypatch.setattr(prepare, "prepare", raising(error))
+    with pytest.raises(type(error)):
         prepare.main()
 
 
