@@ -17,7 +17,7 @@ from images import archives, machine
 from images.archives import Archive
 from images.buildah import Buildah
 from images.recipes import RECIPES
-from images.sandbox import Sandbox, running
+from images.sandbox import MODELS, Sandbox, running
 
 pytestmark = pytest.mark.e2e
 
@@ -95,12 +95,13 @@ def test_the_operator_starts(built: dict[str, Archive], buildah: Buildah, argume
 
 
 def test_the_storage_initializer_brings_a_model(
-    built: dict[str, Archive], buildah: Buildah
+    built: dict[str, Archive], buildah: Buildah, tmp_path: Path
 ) -> None:
-    arguments = ["file:///opt/kserve-storage/pyvenv.cfg", "/tmp/models"]
-    with running(buildah, built["storage-initializer"], arguments) as sandbox:
+    tmp_path.chmod(0o777)  # as a volume of a pod is to its containers
+    arguments = ["file:///opt/kserve-storage/pyvenv.cfg", MODELS]
+    with running(buildah, built["storage-initializer"], arguments, models=tmp_path) as sandbox:
         assert sandbox.wait(READY_S) == 0, sandbox.log.read_text()
-        assert os.path.lexists(sandbox.root / "tmp" / "models" / "pyvenv.cfg")
+    assert (tmp_path / "pyvenv.cfg").is_symlink()  # what is local is linked to
 
 
 def test_the_storage_initializer_says_why_it_fails(

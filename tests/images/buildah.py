@@ -76,7 +76,7 @@ class Buildah:
 
     def containers(self) -> list[str]:
         """The names of all."""
-        return self._call("containers", "--quiet", "--format={{.ContainerName}}").stdout.split()
+        return self._call("containers", "--noheading", "--format={{.ContainerName}}").stdout.split()
 
     def mount(self, container: str) -> Path:
         return Path(self._call("mount", container).stdout.strip())

@@ -24,6 +24,7 @@ EXECUTE_S = 120.0
 STOP_S = 20.0
 POLL_S = 0.2
 _STATE = "/run/dfastllm/sandboxes"
+MODELS = "/mnt/models"
 _PREFIX = "images-"
 
 
@@ -66,9 +67,13 @@ class Sandbox:
 
 @contextmanager
 def running(
-    buildah: Buildah, archive: Archive, arguments: Sequence[str] = (), user: str = ""
+    buildah: Buildah,
+    archive: Archive,
+    arguments: Sequence[str] = (),
+    user: str = "",
+    models: Path | None = None,
 ) -> Iterator[Sandbox]:
-    """`user` is UID:GID, the image's own unless it is given."""
+    """`user` is UID:GID, the image's own unless it is given. `models` is mounted at /mnt/models."""
     sweep(buildah)
     name = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     container = buildah.container(archive.path, name)
@@ -77,6 +82,11 @@ def running(
         with tempfile.TemporaryDirectory() as folder:
             bundle = Path(folder)
             specification = _specification(root, image["config"], arguments, user)
+            if models:
+                specification["mounts"].append(
+                    {"destination": MODELS, "type": "bind", "source": str(models),
+                     "options": ["bind", "nosuid", "nodev"]}
+                )  # fmt: skip
             (bundle / "config.json").write_text(json.dumps(specification))
             log = bundle / "log"
             with log.open("wb") as out:
