@@ -60,7 +60,7 @@ def main(
     with _step("packages of Debian, and a machine that can have nodes"):
         prepare.machine(nodes)
     with _step(
-        "programs and images (the first time 25 minutes on two cores)", archives.cache_folder()
+        "programs and images (the first time 20 minutes on two cores)", archives.cache_folder()
     ):
         prepare.programs_and_images()
     with _step("cluster", standing.folder()):
