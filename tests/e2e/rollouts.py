@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from cluster.processes import Guard
 from dfastllm_operator import names
 from e2e.services import Services
 
@@ -164,6 +165,7 @@ class Watch:
         self._services = services
         self._name = name
         self._file = file
+        self._guard = Guard(file.with_suffix(".guard"))  # it would ask for ever, were we killed
         with file.open("w") as out:
             self._process = subprocess.Popen(
                 _command(services, "watch", name),
@@ -171,6 +173,7 @@ class Watch:
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
+        self._guard.started(self._process.pid)
 
     @property
     def lines(self) -> list[str]:
@@ -187,6 +190,8 @@ class Watch:
     def end(self) -> None:
         self._process.terminate()
         self._process.wait()
+        self._guard.stopped(self._process.pid)
+        self._guard.close()
 
 
 @contextmanager
