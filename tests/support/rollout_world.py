@@ -82,6 +82,16 @@ class Slot:
     unready_since: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A transition by its words; `ready` are stable's ready pods then."""
+
+    words: str
+    before: RolloutStatus
+    after: RolloutStatus
+    ready: int
+
+
 @dataclass
 class World:
     """What there is, and the operator that works on it."""
@@ -107,6 +117,7 @@ class World:
     bounds: Bounds = NO_BOUNDS
     told: list[News] = field(default_factory=list)
     phases: list[RolloutPhase] = field(default_factory=list)
+    moves: list[Moved] = field(default_factory=list)
     last: Decision | None = None
     held: int = 0
     dead_nodes: bool = False
@@ -158,6 +169,9 @@ class World:
         assert stored != self.stored, "a move writes something"
         if decision.status.phase is not self.status.phase or not self.phases:
             self.phases.append(decision.status.phase)
+        before = self.status
+        ready = self.ready(before.stable.slot) if before.stable else 0
+        self.moves.append(Moved(decision.words, before, decision.status, ready))
         self.stored = stored
         if decision.news:
             self.told.append(decision.news)

@@ -10,7 +10,6 @@ from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Step, Strategy
 from dfastllm_operator.canary.state import Assigned, RolloutStatus
-from dfastllm_operator.canary.table import TABLE
 from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_plays import at_rest, changing, serving, stepping_to
 from support.rollout_world import CANARY, Behavior, World
@@ -186,9 +185,3 @@ def test_each_change_of_phase_is_told_once() -> None:
     world = changing().run(300)
     told = [n.reason for n in world.told if n.reason.startswith("Rollout")]
     assert told == [f"Rollout{phase}" for phase in world.phases]
-
-
-def test_no_row_of_the_table_is_hidden_by_the_ones_before() -> None:
-    rows = [(row.source, row.target, row.words) for row in TABLE]
-    assert len(rows) == len(set(rows))
-    assert {row.source for row in TABLE} == set(P)

@@ -12,11 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfastllm_operator.canary.machine import decide
-from dfastllm_operator.canary.observation import Observation, Obstacle
+from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import Step, Strategy
-from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_world import CANARY, Behavior, World
 
@@ -183,31 +181,22 @@ def test_a_bad_revision_never_takes_the_place_of_one_that_serves(path: Path) -> 
     world = begun()
     world.wanted = "B"
     world.run(3)
-    serves, ready, told = world.status.stable, True, 0
     for _ in follow(world, path):
-        stable = world.status.stable
-        assert stable is not None
-        assert serves is not None
-        if stable.revision in BAD and stable != serves and ready:
-            updated = any(news.reason == "UpdatedInPlace" for news in world.told[told:])
-            assert updated or world.status.handled.promote, "nobody asked for it"
-        serves, ready, told = stable, world.ready(stable.slot) > 0, len(world.told)
-
-
-@holds(paths, st.integers(0, 30))
-def test_a_stale_look_moves_nothing_twice(path: Path, age: int) -> None:
-    """A decision on an old status is bound to its resourceVersion, and is decided again."""
-    world = begun()
-    world.wanted = "C"
-    old: tuple[RolloutStatus, Observation] | None = None
-    for number, _ in enumerate(follow(world, path)):
-        if number == age % len(path):
-            old = world.status, world.observe()
-    if old is not None:
-        first = decide(world.spec, *old, world.now)
-        assert first == decide(world.spec, *old, world.now), "the same look, the same decision"
-        assert first.moved is (first.status != old[0])
-        assert first.arrangement is None or not first.moved
+        pass
+    promoted = ""
+    for move in world.moves:
+        before, after = move.before, move.after
+        if after.candidate not in (None, before.candidate):
+            promoted = ""
+        if move.words == "promote":
+            assert before.candidate is not None
+            promoted = before.candidate.revision
+        if before.stable is None or after.stable == before.stable:
+            continue
+        assert after.stable is not None
+        if after.stable.revision in BAD and move.words != "former stable again":
+            asked = promoted == after.stable.revision
+            assert asked or not move.ready, f"nobody asked for it: {move.words}"
 
 
 @holds(paths)
