@@ -86,8 +86,9 @@ class ModelSection(Section):
     kserve_name: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="Name in KServe's own protocols (`/v1/models/NAME:predict`), without slashes. "
-        "Left out: derived from the first served name.",
+        description="Name in KServe's own protocols (`/v1/models/NAME:predict`), without slashes, "
+        "and the metrics' `model_name`. Left out: derived from the first served name, which the "
+        "metrics then tell.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
@@ -131,6 +132,11 @@ class ModelSection(Section):
     @property
     def kserve_model_name(self) -> str:
         return self.kserve_name or re.sub(r"[^A-Za-z0-9._-]+", "-", self.served_names[0]).strip("-")
+
+    @property
+    def metrics_name(self) -> str:
+        """The same for all revisions of a service, whatever names each of them is served under."""
+        return self.kserve_name or self.served_names[0]
 
 
 class EngineSection(Section):

@@ -33,8 +33,8 @@ _RATE_NAMES = {"requests": "request_rate", "tokens": "token_rate"}
 def server_config(service: DFastLLMService, *, gpu: bool, former_names: Sequence[str] = ()) -> Json:
     """The file's content by section. `gpu` is whether the pod gets one: the server then insists.
 
-    `former_names` are answered to beside the model's own; KServe's protocols and the metrics know
-    only the service's.
+    `former_names` are answered to beside the model's own. KServe's protocols and the metrics' label
+    `model_name` know only the service's: both sides of a split are told by one name.
     """
     spec = service.spec
     own = spec.model.name or service.name

@@ -50,6 +50,7 @@ def test_the_server_takes_every_rendered_file(case: str, tmp_path: Path) -> None
     metadata = service["metadata"]
     settings = loaded(service["spec"], tmp_path, **metadata)
     assert settings.model.kserve_model_name == metadata["name"]
+    assert settings.model.metrics_name == metadata["name"], "whatever model.name says"
     served = service["spec"]["model"].get("name", metadata["name"])
     assert settings.model.served_names == (served,)
     scheme, _, name = service["spec"]["model"]["uri"].partition("://")

@@ -48,13 +48,12 @@ def load(settings: Settings) -> Loaded:
         max_model_len=built.engine.config.max_model_len,
         kv_cache_tokens=built.engine.config.kv_cache_tokens,
     )
-    names = settings.model.served_names
-    describe_model(names[0])
+    describe_model(settings.model.metrics_name)
     server = settings.server
     context = ServerContext(
         generator=PromptLog(service, built.tokenizer) if settings.log.log_prompts else service,
         codec=built.tokenizer,
-        served_names=names,
+        served_names=settings.model.served_names,
         created=int(time.time()),
         max_model_len=built.engine.config.max_model_len,
         eos_ids=built.engine.spec.eos_ids,

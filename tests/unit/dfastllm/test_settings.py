@@ -188,6 +188,21 @@ def test_names_are_derived_from_the_model(model: str, name: str, kserve_name: st
     assert (section.served_names, section.kserve_model_name) == ((name,), kserve_name)
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"kserve_name": "chat"}, "chat"),
+        ({"served_model_name": "new,old"}, "new"),
+        ({"served_model_name": "new,old", "kserve_name": "chat"}, "chat"),
+        ({"model": "GSAI-ML/LLaDA-8B-Instruct"}, "GSAI-ML/LLaDA-8B-Instruct"),
+    ],
+)
+def test_metrics_are_labelled_with_one_name_for_all_revisions(
+    given: dict[str, str], name: str
+) -> None:
+    assert loaded({"model": "builtin:tiny", **given}).settings.model.metrics_name == name
+
+
 def test_in_kserve_the_model_is_named_as_the_service() -> None:
     environ = {"INFERENCE_SERVICE_NAME": "chat", "DFASTLLM_MODEL": "/mnt/models"}
     assert loaded(environ=environ).settings.model.served_names == ("chat",)

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from dfastllm.core import CacheKind, DecodingParams, StrategyName
 from dfastllm.errors import CheckpointError
@@ -98,6 +99,22 @@ def test_a_preset_of_the_server_stands_between_its_own_fields_and_the_model(
 def test_a_preset_that_needs_a_verifier_is_refused_at_the_start_without_one(model: Path) -> None:
     with pytest.raises(CheckpointError, match="with preset fast is apd, which needs a verifier"):
         load(settings_of(model, preset="fast"))
+
+
+def test_metrics_tell_the_name_of_the_service_beside_others_that_clients_use(model: Path) -> None:
+    section = ModelSection(
+        model=str(model), verifier="none", served_model_name=("new", "old"), kserve_name="chat"
+    )
+    loaded = load(Settings(model=section))
+    loaded.close()
+    assert loaded.context.served_names == ("new", "old")
+    told = {
+        sample.labels["model_name"]
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name == "dfastllm_model_info"
+    }
+    assert told == {"chat"}
 
 
 def test_a_model_that_sees_nothing_right_of_its_answer_takes_no_suffix(model: Path) -> None:
