@@ -21,7 +21,7 @@ from dfastllm_operator.conditions import Reason
 from dfastllm_operator.contest import Contest
 from dfastllm_operator.core import Json, Key, Platform
 from dfastllm_operator.decide import Plan, decide
-from dfastllm_operator.delivery.deciding import Delivery, deliver, is_engaged
+from dfastllm_operator.delivery.deciding import Delivery, deliver, is_engaged, undelivered
 from dfastllm_operator.delivery.policy import policy_of
 from dfastllm_operator.delivery.seen import stored_status
 from dfastllm_operator.errors import Departed, Refuse
@@ -103,6 +103,8 @@ class Reconciler:
             plan, decision = delivery.plan, delivery.decision
             if decision.moved:
                 return 0.0 if await self._reporter.move(observed, decision, self._clock()) else None
+        else:
+            plan = undelivered(observed, plan)
         try:
             applied = await self._carry_out(observed, plan)
         except Refuse as problem:  # the record of a newer operator

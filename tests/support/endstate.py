@@ -3,12 +3,12 @@
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from typing import Any
 
 from dfastllm_operator import names
-from dfastllm_operator.kinds import Kind
+from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, Kind
 from support.kubeapi import Json
 
 # Set by the API server or by other controllers, and different in each run.
@@ -62,6 +62,22 @@ def end_state(found: Found) -> Json:
         text = re.sub(rf"(?<![a-z0-9]){re.escape(given)}(?![a-z0-9])", general, text)
     general_state: Json = json.loads(text)
     return general_state
+
+
+def without_history(found: Found) -> Found:
+    """Without the records of revisions that nothing is said of any more, and their count."""
+    status = found.service.get("status") or {}
+    rollout = status.get("rollout") or {}
+    places = [rollout.get(place) or {} for place in ("stable", "candidate", "leaving")]
+    present = {status.get("revision"), status.get("updatedRevision"), rollout.get("failed")}
+    present |= {place.get("revision") for place in places}
+    owned = []
+    for kind, body in found.owned:
+        if kind in (CONTROLLER_REVISION, CONFIG_MAP) and revision_of(body) not in present:
+            continue
+        numbered = kind == CONTROLLER_REVISION
+        owned.append((kind, {k: v for k, v in body.items() if k != "revision" or not numbered}))
+    return replace(found, owned=tuple(owned))
 
 
 def difference(one: Json, other: Json) -> str:

@@ -51,6 +51,7 @@ class LittleCluster:
         self.objects: dict[Id, Json] = {}
         self.writes: list[str] = []
         self.broken = ""
+        self.image = "server:1"
         self.wish = 0
         self.spoil: Callable[[Json], None] | None = None
         self._version = 100
@@ -63,7 +64,8 @@ class LittleCluster:
 
     def start(self) -> None:
         """An operator that remembers nothing."""
-        found: Platform = platform(gateway=GATEWAY, metrics_apis=frozenset({"metrics.k8s.io"}))
+        apis = frozenset({"metrics.k8s.io"})
+        found: Platform = platform(server_image=self.image, gateway=GATEWAY, metrics_apis=apis)
         self.metrics = Metrics()
         self.reconciler = Reconciler(
             self,  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dfastllm_operator import names
+from dfastllm_operator.api.rollout import Rollout
 from dfastllm_operator.kinds import (
     CONFIG_MAP,
     CONTROLLER_REVISION,
@@ -17,12 +18,13 @@ from dfastllm_operator.kinds import (
     SERVICE_RESOURCE,
     Kind,
 )
-from support.endstate import Found, difference, end_state, revision_of
+from support.endstate import Found, difference, end_state, revision_of, without_history
 from support.kubeapi import Json, KubeApi
 from support.process import until
 
 DEADLINE_S = 60.0
 POLL_S = 0.05
+HISTORY = Rollout().revision_history_limit
 TINY = {"uri": "builtin://tiny"}
 Wanted = tuple[tuple[str, str, str], ...]
 READY: Wanted = (
@@ -172,18 +174,31 @@ class Services:
         ]
         return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
 
-    def end_state(self, name: str = "demo") -> Json:
-        """All that is there, without what differs between two runs that came to the same."""
+    def end_state(self, name: str = "demo", *, history: bool = True) -> Json:
+        """All that is there, without what differs between two runs that came to the same.
+
+        `history` are the records of former revisions: those of other ways to the same end differ.
+        """
         deployments = self.api.list(DEPLOYMENT, self.namespace, _selector(name))
         found = Found(self.get(name), tuple(self.owned(name)), deployments, self.pods(name))
-        return end_state(found)
+        return end_state(found if history else without_history(found))
 
     def settled(self, name: str = "demo") -> Json:
-        """The end state, once the service is ready and older revisions are gone."""
+        """The end state, once the service is ready and has no surplus revisions."""
         self.ready(name)
-        until(lambda: len(self.revisions(name)) == 1, "older revisions gone", every_s=POLL_S)
+        self.prune(name)
         self.ready(name)
         return self.end_state(name)
+
+    def prune(self, name: str = "demo") -> None:
+        """Wait until no more former revisions are left than are to be kept."""
+        rollout = self.get(name)["spec"].get("rollout") or {}
+        most = 1 + rollout.get("revisionHistoryLimit", HISTORY)
+        until(
+            lambda: len(self.revisions(name)) <= most,
+            f"{name} has {most} revisions at most",
+            every_s=POLL_S,
+        )
 
     def come_to(self, wanted: Json, name: str = "demo") -> None:
         """Wait until the service has settled in this end state."""

@@ -291,7 +291,8 @@ class Rollout(Struct):
         default=5,
         ge=0,
         le=100,
-        description="Records of former revisions that are kept beside those in use.",
+        description="Records of former revisions that are kept beside those in use, whatever the "
+        "strategy. One that is asked for again is made from its record.",
     )
     paused: bool = Field(
         default=False,

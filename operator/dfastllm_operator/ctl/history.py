@@ -29,7 +29,7 @@ class Entry:
 def history(cr: Json, records: Iterable[Json], found: RolloutView) -> list[Entry]:
     """The revisions of this very CR, the newest first."""
     uid = cr["metadata"].get("uid")
-    own = sorted((record for record in records if _is_of(record, uid)), key=_created)
+    own = sorted((record for record in records if _is_of(record, uid)), key=_age)
     serving = str((cr.get("status") or {}).get("revision") or "")
     before: list[Json | None] = [None, *own]
     entries = [
@@ -89,6 +89,11 @@ def _role(revision: str, found: RolloutView, serving: str) -> str:
 def _is_of(record: Json, uid: Any) -> bool:
     owners = record["metadata"].get("ownerReferences") or []
     return any(owner.get("uid") == uid for owner in owners)
+
+
+def _age(record: Json) -> tuple[int, str]:
+    """Records are numbered as they are made; two of the same second are told apart so."""
+    return int(record.get("revision") or 0), _created(record)
 
 
 def _created(record: Json) -> str:

@@ -16,7 +16,7 @@ from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.delivery.columns import columns
 from dfastllm_operator.delivery.naming import with_names
-from dfastllm_operator.delivery.placing import known_revisions, placed
+from dfastllm_operator.delivery.placing import known_revisions, placed, remembering
 from dfastllm_operator.delivery.policy import policy_of
 from dfastllm_operator.delivery.seen import observation
 from dfastllm_operator.gates.measurement import Measurement
@@ -76,6 +76,12 @@ def deliver(
         return Delivery(decision, plan)
     limit = policy.revision_history_limit
     return Delivery(decision, placed(plan, arrangement, status, revisions, seen, limit=limit))
+
+
+def undelivered(observed: Observed, plan: Plan) -> Plan:
+    """The plan of a service that the state machine has no say in: its former revisions are kept."""
+    limit = policy_of(observed.service.spec).revision_history_limit
+    return remembering(plan, known_revisions(observed, plan), limit=limit)
 
 
 def moved_status(observed: Observed, decision: Decision, now: datetime) -> Json:

@@ -1,6 +1,6 @@
 """From what a rollout wants the cluster to look like to a plan that can be rendered. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dfastllm_operator.api import with_pod_inputs
@@ -54,20 +54,44 @@ def placed(
         if slot.revision in revisions
     ]
     places.sort(key=lambda place: place.slot != arrangement.serving)
-    numbers = dict(plan.numbers)
-    if wanted.hash not in numbers:
-        numbers[wanted.hash] = next_number(_records(numbers), wanted.hash)
-    stay = kept(_records(numbers), needed(status, wanted.hash), plan.used, limit)
-    used = {place.revision.hash for place in places}
-    others = [revisions[h] for h in sorted(stay - used) if h in revisions]
-    return replace(
+    standing = replace(
         plan,
         spec=with_pod_inputs(plan.spec, stable.inputs),
         placements=tuple(places),
+        scaling=range_of(plan.spec, arrangement, seen),
+    )
+    return _remembering(standing, wanted.hash, needed(status, wanted.hash), revisions, limit)
+
+
+def remembering(plan: Plan, revisions: Mapping[str, Revision], *, limit: int) -> Plan:
+    """`plan` of a service that has no rollout, with `limit` records of former revisions.
+
+    One that is asked for again is restored from its record, whatever the strategy is.
+    """
+    if not plan.placements:
+        return plan
+    wanted = plan.placements[0].revision.hash
+    return _remembering(plan, wanted, {wanted}, revisions, limit)
+
+
+def _remembering(
+    plan: Plan,
+    wanted: str,
+    needed: Collection[str],
+    revisions: Mapping[str, Revision],
+    limit: int,
+) -> Plan:
+    numbers = dict(plan.numbers)
+    if wanted not in numbers:
+        numbers[wanted] = next_number(_records(numbers), wanted)
+    stay = kept(_records(numbers), needed, plan.used, limit)
+    placed = {place.revision.hash for place in plan.placements}
+    others = [revisions[h] for h in sorted(stay - placed) if h in revisions]
+    return replace(
+        plan,
         kept=tuple(r for r in others if r.render_version in RENDER_VERSIONS),
         used=plan.used | stay,
         numbers=numbers,
-        scaling=range_of(plan.spec, arrangement, seen),
     )
 
 

@@ -16,7 +16,6 @@ from dfastllm_operator.api.structure import camel_name
 from dfastllm_operator.kinds import SECRET, Kind
 from support.kubeapi import Json
 from support.operators import Stage, staged
-from support.process import until
 
 RUNTIME_CLASS = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
 POD = {"ConfigMap", "ControllerRevision", "InferenceService"}
@@ -158,7 +157,7 @@ def _look(stage: Stage, name: str) -> Seen:
     reason = "Paused" if stage.services.get(name)["spec"].get("paused") else "Complete"
     stage.services.wait("Progressing", "False", reason, name)
     stage.services.wait("Ready", "True", "", name)
-    until(lambda: len(stage.services.revisions(name)) == 1, f"one revision of {name}", every_s=0.1)
+    stage.services.prune(name)
     state = stage.services.end_state(name)
     owned = {
         key: value

@@ -49,6 +49,7 @@ WISHES: dict[str, list[Any]] = {
     "volumes": [[{"name": "x", "mountPath": "/x", "emptyDir": {}}]],
     "serviceAccountName": ["default"],
     "rateLimit": [{"requests": "5/second"}],
+    "rollout": [{"revisionHistoryLimit": 0}, {"strategy": "Recreate", "revisionHistoryLimit": 1}],
 }
 MISTAKES: list[Json] = [
     {"auth": {"apiKeysSecretRef": {"name": "nowhere"}}},
@@ -190,7 +191,7 @@ class Company:
         for name in specs:
             _wait_rest(self.services, name)
         quiet(self.stage)
-        return [self.services.end_state(name) for name in specs]
+        return [self.services.end_state(name, history=False) for name in specs]
 
     def _no_mistake_harms(self) -> None:
         before = {name: _serving(self.services, name) for name in self.walks}
@@ -257,7 +258,7 @@ def _wait_rest(services: Services, name: str) -> None:
     services.wait("Progressing", "False", "Complete", name)
     services.wait("RouteReady", "True", "", name)
     services.wait("Degraded", "False", "", name)
-    until(lambda: len(services.revisions(name)) == 1, f"older revisions of {name} gone")
+    services.prune(name)
 
 
 def _serving(services: Services, name: str) -> Json:

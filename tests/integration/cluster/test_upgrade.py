@@ -155,7 +155,9 @@ def test_an_old_operator_carries_out_an_edit_of_what_a_newer_one_made(served: St
     quiet(served)
     for kind in (CONFIG_MAP, CONTROLLER_REVISION):
         assert services.child(kind, newer), "pods of the newer operator still use it"
-    services.edit("built-in", podAnnotations=None, env=[{"name": "MORE", "value": "2"}])
+    forgetful = {"revisionHistoryLimit": 0}
+    more = [{"name": "MORE", "value": "2"}]
+    services.edit("built-in", podAnnotations=None, env=more, rollout=forgetful)
     services.settled("built-in")
     assert services.get("built-in")["status"]["renderVersion"] == 1
     assert not services.child(CONFIG_MAP, newer)

@@ -1,7 +1,10 @@
 import asyncio
 
+import pytest
+
 from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import (
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     EVENT,
     HTTP_ROUTE,
@@ -9,7 +12,7 @@ from dfastllm_operator.kinds import (
     SERVICE,
     SERVICE_RESOURCE,
 )
-from support.little_cluster import KEY
+from support.little_cluster import KEY, LittleCluster
 from support.situations import raw
 from support.steady import CANARY, begun
 
@@ -22,7 +25,53 @@ def test_a_service_without_a_rollout_has_no_rollout_in_its_status() -> None:
     assert cluster.service["status"]["phase"] == "Ready"
     assert "rollout" not in cluster.service["status"]
     assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
-    assert len(cluster.named(CONTROLLER_REVISION)) == 1
+
+
+UNGATED: list[Json | None] = [
+    None,
+    {"strategy": "RollingUpdate", "revisionHistoryLimit": 5},
+    {"strategy": "Recreate"},
+]
+
+
+def went_through(cluster: LittleCluster, *thresholds: float | None) -> list[str]:
+    """The revisions that it was changed to without a gate."""
+    revisions = []
+    for threshold in thresholds:
+        cluster.edit(decoding=None if threshold is None else {"threshold": threshold})
+        for _ in range(4):
+            cluster.tick()
+        revisions.append(str(cluster.service["status"]["revision"]))
+    return revisions
+
+
+@pytest.mark.parametrize("rollout", UNGATED)
+def test_revisions_of_a_service_without_canaries_can_come_back_as_they_were(
+    rollout: Json | None,
+) -> None:
+    cluster, _ = begun(rollout=rollout)
+    first = cluster.service["status"]["revision"]
+    before = cluster.objects[INFERENCE_SERVICE, "demo-a"]["spec"]
+    cluster.image = "server:2"
+    cluster.start()
+    later = went_through(cluster, 0.8, 0.7, 0.6)
+    records = {name: cluster.objects[CONTROLLER_REVISION, f"demo-{name}"] for name in later}
+    assert [body["revision"] for body in records.values()] == [2, 3, 4]
+    assert len(cluster.named(CONTROLLER_REVISION)) == 4
+    assert cluster.objects[INFERENCE_SERVICE, "demo-a"]["spec"] != before
+    assert went_through(cluster, None) == [first]
+    assert cluster.objects[INFERENCE_SERVICE, "demo-a"]["spec"] == before, "its image, too"
+
+
+def test_as_many_former_revisions_are_kept_as_asked_for() -> None:
+    limited = {"strategy": "RollingUpdate", "revisionHistoryLimit": 2}
+    cluster, _ = begun(rollout=limited)
+    revisions = went_through(cluster, 0.8, 0.7, 0.6, 0.5)
+    for kind in (CONTROLLER_REVISION, CONFIG_MAP):
+        assert cluster.named(kind) == sorted(f"demo-{revision}" for revision in revisions[1:])
+    cluster.edit(rollout={**limited, "revisionHistoryLimit": 0})
+    cluster.tick()
+    assert cluster.named(CONTROLLER_REVISION) == [f"demo-{revisions[-1]}"]
 
 
 def test_a_good_change_gets_all_traffic_step_by_step() -> None:

@@ -170,6 +170,14 @@ def test_revisions_are_listed_the_newest_first_with_their_part() -> None:
     )
 
 
+def test_revisions_of_one_second_are_told_apart_by_their_numbers() -> None:
+    cr, at = service(None), "2026-11-27T10:00:00Z"
+    numbers = {"bbbb222222": 3, "aaaa111111": 1, "cccc333333": 2}
+    records = [{**record(name, at), "revision": number} for name, number in numbers.items()]
+    found = [entry.revision for entry in history(cr, records, view(cr))]
+    assert found == ["bbbb222222", "cccc333333", "aaaa111111"]
+
+
 def test_what_changed_is_told_field_by_field() -> None:
     before = {"model": {"uri": "builtin://tiny"}, "decoding": {"steps": 8}, "env": [{"name": "A"}]}
     after = {"model": {"uri": "builtin://tiny"}, "decoding": {"threshold": 0.8}, "env": []}

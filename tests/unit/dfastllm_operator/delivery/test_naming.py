@@ -82,7 +82,7 @@ def test_without_a_canary_a_name_is_the_only_one() -> None:
     cluster.edit(model={"uri": TINY, "name": "tiny-2"})
     for _ in range(6):
         cluster.tick()
-    assert list(served(cluster).values()) == [["tiny-2"]]
+    assert served(cluster)[cluster.service["status"]["revision"]] == ["tiny-2"]
 
 
 def test_the_names_of_a_lost_record_are_read_from_its_file() -> None:
