@@ -50,13 +50,15 @@ class Resolved:
 
     Kept with the revision, so that a newer operator, with other defaults or a better size table,
     restarts nothing. `former_names` are model names of revisions before, the latest first, which it
-    answers to beside its own.
+    answers to beside its own. `recorded_names` are those that were recorded with it, where they are
+    others by now: of a record only notes can change.
     """
 
     image: str
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     former_names: tuple[str, ...] = ()
+    recorded_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

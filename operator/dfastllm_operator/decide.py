@@ -79,7 +79,8 @@ def recorded_revisions(observed: Observed) -> dict[str, Revision]:
     found: dict[str, Revision] = {}
     for seen in observed.of(CONTROLLER_REVISION):
         try:
-            revision = from_record(seen.body.get("data") or {})
+            notes = seen.body["metadata"].get("annotations") or {}
+            revision = from_record(seen.body.get("data") or {}, notes)
         except (KeyError, TypeError, ValueError):
             continue
         found[revision.hash] = revision

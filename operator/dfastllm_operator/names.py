@@ -19,6 +19,9 @@ REVISION_LABEL = f"{GROUP}/revision"
 APPLIED = f"{GROUP}/applied"
 """Annotation of every child but the InferenceService: digest of what was applied last."""
 
+FORMER_NAMES = f"{GROUP}/former-names"
+"""Annotation of a record: the model names beside its own, where others were recorded with it."""
+
 OPERATOR = {APP_NAME: FIELD_MANAGER}
 """Labels that the operator's own pods have, however it is installed."""
 SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"

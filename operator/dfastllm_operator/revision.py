@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dfastllm_operator import names
 from dfastllm_operator.api import Spec, pod_essence, pod_inputs
 from dfastllm_operator.core import Json, Resolved, Revision
 
@@ -68,27 +69,39 @@ def gpus_of(revision: Revision) -> int:
 
 
 def to_record(revision: Revision) -> Json:
-    """The `data` of a ControllerRevision."""
-    former = list(revision.resolved.former_names)
+    """The `data` of a ControllerRevision, which never changes."""
+    resolved = revision.resolved
+    recorded = resolved.recorded_names
+    former = list(resolved.former_names if recorded is None else recorded)
     return {
         "hash": revision.hash,
         "renderVersion": revision.render_version,
         "inputs": revision.inputs,
         "resolved": {
-            "image": revision.resolved.image,
-            "requests": dict(revision.resolved.requests),
-            "limits": dict(revision.resolved.limits),
+            "image": resolved.image,
+            "requests": dict(resolved.requests),
+            "limits": dict(resolved.limits),
             **({"formerNames": former} if former else {}),
         },
     }
 
 
-def from_record(data: Json) -> Revision:
-    """The revision that a ControllerRevision's `data` describes.
+def notes_of(revision: Revision) -> dict[str, str]:
+    """The annotations of a ControllerRevision: names that its revision came to answer to later."""
+    resolved = revision.resolved
+    if resolved.recorded_names in (None, resolved.former_names):
+        return {}
+    return {names.FORMER_NAMES: json.dumps(list(resolved.former_names))}
+
+
+def from_record(data: Json, notes: Mapping[str, str] | None = None) -> Revision:
+    """The revision that a ControllerRevision's `data` describes, with its annotations.
 
     Raises KeyError or TypeError when somebody else wrote it.
     """
     resolved = data["resolved"]
+    recorded = tuple(map(str, resolved.get("formerNames") or ()))
+    noted = _noted_names(notes or {})
     return Revision(
         hash=str(data["hash"]),
         render_version=int(data["renderVersion"]),
@@ -97,6 +110,15 @@ def from_record(data: Json) -> Revision:
             image=str(resolved["image"]),
             requests=resolved.get("requests", {}),
             limits=resolved.get("limits", {}),
-            former_names=tuple(map(str, resolved.get("formerNames") or ())),
+            former_names=recorded if noted is None else noted,
+            recorded_names=None if noted is None else recorded,
         ),
     )
+
+
+def _noted_names(notes: Mapping[str, str]) -> tuple[str, ...] | None:
+    """None: none were noted, or not by us; then those that were recorded count."""
+    try:
+        return tuple(map(str, json.loads(notes[names.FORMER_NAMES])))
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -13,6 +13,7 @@ from dfastllm_operator import names
 from dfastllm_operator.canary.policy import RolloutSpec, Strategy
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Revision
+from dfastllm_operator.decide import recorded_revisions
 from dfastllm_operator.kinds import INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.pods import RENDER_VERSIONS
@@ -30,7 +31,8 @@ def with_names(
 ) -> Mapping[str, Revision]:
     """`revisions`, the wanted one as it is to be recorded if it is to stand beside stable.
 
-    One that has a slot, or pods left, stays as it was recorded.
+    One that has a slot, or pods left, stays as it was recorded. One that was recorded before and
+    comes back keeps its record: its names are noted on it.
     """
     stable = revisions.get(status.stable.revision) if status.stable else None
     revision = revisions.get(wanted)
@@ -45,6 +47,8 @@ def with_names(
     if former == revision.resolved.former_names:
         return revisions
     resolved = replace(revision.resolved, former_names=former)
+    if wanted in recorded_revisions(observed) and resolved.recorded_names is None:
+        resolved = replace(resolved, recorded_names=revision.resolved.former_names)
     return {**revisions, wanted: replace(revision, resolved=resolved)}
 
 

@@ -5,7 +5,7 @@ from dfastllm_operator.api import DFastLLMService
 from dfastllm_operator.core import Child, Revision
 from dfastllm_operator.kinds import CONTROLLER_REVISION
 from dfastllm_operator.resources.metadata import child, without_nulls
-from dfastllm_operator.revision import to_record
+from dfastllm_operator.revision import notes_of, to_record
 
 
 def controller_revision(service: DFastLLMService, revision: Revision, number: int = 1) -> Child:
@@ -16,4 +16,5 @@ def controller_revision(service: DFastLLMService, revision: Revision, number: in
         names.revision(service.name, revision.hash),
         {"data": without_nulls(to_record(revision)), "revision": number},
         labels={names.REVISION_LABEL: revision.hash},
+        annotations=notes_of(revision),
     )

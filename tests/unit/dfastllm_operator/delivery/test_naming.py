@@ -1,10 +1,13 @@
+from copy import deepcopy
 from typing import Any
 
+import pytest
 import yaml
 
 from dfastllm_operator.core import Json
 from dfastllm_operator.delivery.naming import former_names
-from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION
+from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, INFERENCE_SERVICE
+from dfastllm_operator.names import FORMER_NAMES
 from dfastllm_operator.revision import from_record
 from support.little_cluster import LittleCluster
 from support.situations import record
@@ -62,8 +65,40 @@ def test_a_revision_that_comes_back_answers_to_the_name_it_replaces() -> None:
     rename(cluster, "tiny-2")
     assert rename(cluster, None) == ["demo", "tiny-2"]
     assert cluster.rollout["stable"]["revision"] == first, "names make no revision"
-    data = cluster.objects[CONTROLLER_REVISION, f"demo-{first}"]["data"]
-    assert data["resolved"]["formerNames"] == ["tiny-2"]
+    assert rename(cluster, "tiny-3") == ["tiny-3", "demo", "tiny-2"]
+    assert rename(cluster, None) == ["demo", "tiny-3", "tiny-2"]
+    assert rename(cluster, None, decoding={"threshold": 0.8}) == ["demo", "tiny-3", "tiny-2"]
+
+
+def test_the_record_of_a_revision_that_comes_back_is_never_away() -> None:
+    cluster, _ = begun()
+    first = cluster.rollout["stable"]["revision"]
+    at = (CONTROLLER_REVISION, f"demo-{first}")
+    before = deepcopy(cluster.objects[at])
+    cluster.image = "server:2"
+    cluster.start()
+    rename(cluster, "tiny-2")
+    cluster.writes.clear()
+    rename(cluster, None)
+    assert not [write for write in cluster.writes if write == f"delete ControllerRevision/{at[1]}"]
+    after = cluster.objects[at]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert (after["data"], after["revision"]) == (before["data"], before["revision"])
+    now = cluster.objects[INFERENCE_SERVICE, "demo-a"]["spec"]["predictor"]["containers"][0]
+    assert now["image"] == "server:1"
+
+
+@pytest.mark.parametrize("note", ["no list", "7", ""])
+def test_names_that_somebody_else_noted_take_none_away(note: str) -> None:
+    cluster, _ = begun()
+    rename(cluster, "tiny-2")
+    stable = cluster.rollout["stable"]["revision"]
+    body = deepcopy(cluster.objects[CONTROLLER_REVISION, f"demo-{stable}"])
+    body["metadata"]["annotations"] |= {FORMER_NAMES: note}
+    cluster.store.put(CONTROLLER_REVISION, body)
+    for _ in range(3):
+        cluster.tick()
+    assert served(cluster)[stable] == ["tiny-2", "demo"]
 
 
 def test_names_are_written_before_the_candidate_is_accepted() -> None:
