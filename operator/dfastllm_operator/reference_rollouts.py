@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dfastllm_operator.analysis.outcome import PROGRESS, SAMPLES, Finding
+from dfastllm_operator.analysis.outcome import PROGRESS, RATE, SAMPLES, Finding
 from dfastllm_operator.analysis.series import Flaw
 from dfastllm_operator.canary import events
 from dfastllm_operator.canary.diagram import mermaid
@@ -46,7 +46,8 @@ FINDINGS = f"""## Reasons of a check
 
 `status.rollout.measurements[].reason`. A check named `{PROGRESS}` is made beside the metrics: that
 requests come to an end. Another is named `{SAMPLES}`, below 100 % and where no metric asks for
-requests: that the candidate had `minSamples` of them.
+requests: that the candidate had `minSamples` of them. `{RATE}` follows the weight: its outcome is
+`Shown`, and nothing is judged by it.
 """
 
 

@@ -38,6 +38,8 @@ CANARY = RolloutSpec(
     drain_timeout_s=30,
     gateway_lag_s=5,
 )
+SHOWN: Json = {"metric": "tokensPerSecond", "outcome": str(Outcome.SHOWN), "candidate": "80.00"}
+"""Beside each measurement; it must not count for anything."""
 NO_ORDERS = Orders()
 NO_BOUNDS = Bounds()
 LEAVING_S = 2.0
@@ -394,7 +396,7 @@ class World:
         outcome = self.behavior(status.candidate.revision).says
         check = Check("errorRate", outcome, f"errorRate: {outcome}")
         entry = {"metric": "errorRate", "outcome": str(outcome)}
-        return Measurement(self.now, status.confirmed_at, outcome, (check,), (entry,))
+        return Measurement(self.now, status.confirmed_at, outcome, (check,), (entry, SHOWN))
 
     def _paused_since(self) -> datetime | None:
         """By a condition, which tells whole seconds and is written after the decision."""

@@ -62,8 +62,8 @@ def measure(metric: MetricName, side: SideWindow) -> Measured:
 
 
 def tokens_per_second(side: SideWindow, seconds: float) -> float | None:
-    """Shown, never judged: it follows the weight."""
-    return side.total(TOKENS) / seconds if seconds > 0 else None
+    """Shown, never judged: it follows the weight. None before there was time for any."""
+    return side.total(TOKENS) / seconds if seconds > 0 and side.knows(TOKENS) else None
 
 
 Computed = tuple[float | None, int]

@@ -17,6 +17,10 @@ SAMPLES = "samples"
 """Name of what is checked where no metric asks for it: that the candidate had requests."""
 
 
+RATE = "tokensPerSecond"
+"""Name of what is shown and not judged: it follows the weight."""
+
+
 class Finding(Described):
     """Why a check came out as it did; one that passed has none. Or a `series.Flaw`."""
 
@@ -55,11 +59,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks that apply, after one look. `at` is None while there was none in the window."""
+    """All checks that apply, after one look. `at` is None while there was none in the window.
+
+    `shown` are values that nothing is judged by.
+    """
 
     checks: tuple[Check, ...]
     at: float | None = None
     began_at: float | None = None
+    shown: tuple[Check, ...] = ()
 
     @property
     def outcome(self) -> Outcome:

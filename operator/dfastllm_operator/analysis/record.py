@@ -26,15 +26,19 @@ def measurement(report: Report, window: datetime, now: float) -> Measurement:
         window=window,
         outcome=report.outcome,
         checks=tuple(
-            gates.Check(c.name, c.outcome, c.message, c.candidate, c.stable) for c in report.checks
+            gates.Check(c.name, c.outcome, c.message, c.candidate, c.stable)
+            for c in (*report.checks, *report.shown)
         ),
         entries=tuple(entries(report)),
     )
 
 
 def entries(report: Report) -> list[Json]:
-    """What status shows: one entry for each check that was made, in the order of the gates."""
-    return [_entry(check) for check in report.checks]
+    """What status shows: one entry for each check that was made, in the order of the gates.
+
+    Values that nothing is judged by come last.
+    """
+    return [_entry(check) for check in (*report.checks, *report.shown)]
 
 
 def _entry(check: Check) -> Json:
@@ -46,7 +50,7 @@ def _entry(check: Check) -> Json:
         "stable": _value(check.stable, check.unit),
         "samples": check.samples or None,
         "reason": check.reason or None,
-        "message": None if check.outcome is Outcome.PASS else check.message[:LONGEST],
+        "message": None if check.outcome is Outcome.PASS else check.message[:LONGEST] or None,
     }
     return {key: value for key, value in entry.items() if value is not None}
 

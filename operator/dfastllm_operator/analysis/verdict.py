@@ -4,14 +4,21 @@ Nothing passes without data, and what is known of a part of the pods can fail bu
 """
 
 from collections.abc import Iterator
+from math import isfinite
 
 from dfastllm_operator.analysis.compare import Bound, bounds, certain, violated, words
-from dfastllm_operator.analysis.measure import Measured, Pair, finished, measure
-from dfastllm_operator.analysis.outcome import PROGRESS, SAMPLES, Check, Finding, Report
+from dfastllm_operator.analysis.measure import (
+    Measured,
+    Pair,
+    finished,
+    measure,
+    tokens_per_second,
+)
+from dfastllm_operator.analysis.outcome import PROGRESS, RATE, SAMPLES, Check, Finding, Report
 from dfastllm_operator.analysis.series import Unusable
 from dfastllm_operator.analysis.window import Side, SideWindow, Window
 from dfastllm_operator.gates.measurement import Outcome
-from dfastllm_operator.gates.metric import MetricName
+from dfastllm_operator.gates.metric import MetricName, Unit
 from dfastllm_operator.gates.plan import Plan
 
 ALL = 100
@@ -42,7 +49,21 @@ def judge(
     ]
     if weight < ALL and all(bound.metric is MetricName.RESTARTS for bound in applying):
         checks.append(_samples(plan, window, trouble))
-    return Report(tuple(checks), at=window.at, began_at=window.began_at)
+    shown = () if trouble else tuple(_shown(window))
+    return Report(tuple(checks), window.at, window.began_at, shown)
+
+
+def _shown(window: Window) -> Iterator[Check]:
+    if window.at is None or window.began_at is None:
+        return
+    seconds = window.at - window.began_at
+    told = [side for side in Side if window.side(side).answered]
+    rates = {side: tokens_per_second(window.side(side), seconds) for side in told}
+    known = {side: rate for side, rate in rates.items() if rate is not None and isfinite(rate)}
+    if Side.CANDIDATE in known:
+        stable = known.get(Side.STABLE)
+        candidate = known[Side.CANDIDATE]
+        yield Check(RATE, Outcome.SHOWN, "", candidate=candidate, stable=stable, unit=Unit.TOKENS)
 
 
 def _hang(plan: Plan, window: Window) -> Iterator[Check]:

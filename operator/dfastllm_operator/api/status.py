@@ -128,7 +128,7 @@ class RolloutMeasurement(Struct):
     """One check of the latest look; values as text with their units."""
 
     metric: str = Field(description="What was checked.")
-    outcome: str = Field(description="Pass, Fail, Inconclusive, Error or Waiting.")
+    outcome: str = Field(description="Pass, Fail, Inconclusive, Error, Waiting, or Shown.")
     bound: str | None = Field(default=None, description="The bound and its value.")
     candidate: str | None = Field(default=None, description="Value of the candidate.")
     stable: str | None = Field(default=None, description="Value of stable.")

@@ -217,7 +217,8 @@ def measured(look: Look) -> bool:
 
 
 def _outcomes(measurements: tuple[Json, ...]) -> list[tuple[str, str]]:
-    return [(str(m.get("metric")), str(m.get("outcome"))) for m in measurements]
+    judged = (m for m in measurements if m.get("outcome") != Outcome.SHOWN)
+    return [(str(m.get("metric")), str(m.get("outcome"))) for m in judged]
 
 
 def metrics_failed(look: Look) -> bool:

@@ -13,6 +13,7 @@ from rich.text import Text
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.ctl.history import Entry
 from dfastllm_operator.ctl.view import MeasurementView, RolloutView, SideView
+from dfastllm_operator.gates.measurement import Outcome
 
 BAR = 30
 GOOD, BAD, OPEN, FAINT = "green", "red", "yellow", "dim"
@@ -22,6 +23,7 @@ OUTCOME_STYLE = {
     "Waiting": FAINT,
     "Inconclusive": OPEN,
     "Error": OPEN,
+    "Shown": FAINT,
 }
 PHASE_STYLE: dict[str, str] = {
     RolloutPhase.STABLE: GOOD,
@@ -64,7 +66,8 @@ def line(found: RolloutView) -> str:
         words.append(f"stable={found.stable.revision}")
     if found.leaving is not None:
         words.append(f"leaving={found.leaving.revision}")
-    words += [_short(measured) for measured in found.measurements]
+    judged = (entry for entry in found.measurements if entry.outcome != Outcome.SHOWN)
+    words += [_short(entry) for entry in judged]
     if found.failures:
         words.append(f"failures={found.failures}")
     if found.failed:

@@ -23,6 +23,8 @@ def _each(measurements: Iterable[Json]) -> Iterable[str]:
     """Each metric once, by the bound that did not hold, else by the one that compares."""
     worst: dict[str, Json] = {}
     for entry in measurements:
+        if entry["outcome"] == Outcome.SHOWN:
+            continue
         last = worst.get(entry["metric"])
         if last is None or _weight(entry) > _weight(last):
             worst[entry["metric"]] = entry

@@ -19,6 +19,7 @@ class Outcome(Described):
     )
     ERROR = "Error", "The source could not be asked; counts for `errorLimit`."
     WAITING = "Waiting", "Too few requests yet, but their number grows; counts as nothing."
+    SHOWN = "Shown", "Nothing is judged by it: a value for people. A look never comes out so."
 
 
 @dataclass(frozen=True, slots=True)

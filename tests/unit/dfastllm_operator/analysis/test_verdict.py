@@ -20,7 +20,6 @@ from dfastllm_operator.analysis import (
     measurement,
     opening,
 )
-from dfastllm_operator.analysis.measure import tokens_per_second
 from dfastllm_operator.analysis.record import entries
 from dfastllm_operator.analysis.series import Flaw, Unusable
 from dfastllm_operator.analysis.window import Look
@@ -187,7 +186,30 @@ def test_queue_time_and_busy_seconds_are_measured() -> None:
     busy = only(trial.judge(Gate(MetricName.TOKENS_PER_BUSY_SECOND, max_regression=50)))
     assert (busy.candidate, busy.stable) == (pytest.approx(50), pytest.approx(200))
     assert busy.outcome is Outcome.FAIL
-    assert tokens_per_second(trial.window.side(Side.CANDIDATE), 10) == 80
+
+
+def test_tokens_per_second_are_shown_and_nothing_is_judged_by_them() -> None:
+    trial = Trial()
+    assert trial.judge().shown == (), "there was no time for any"
+    trial.stable.answer(40)
+    trial.candidate.answer(10, tokens=4, forwards=1)
+    trial.look()
+    report = trial.judge(*TOKENS)
+    assert report.outcome is Outcome.PASS, "it follows the weight"
+    assert entries(report)[1:] == [
+        {
+            "metric": "tokensPerSecond",
+            "outcome": "Shown",
+            "candidate": "4.00",
+            "stable": "160",
+        }
+    ]
+    found = measurement(report, datetime(2026, 1, 1, tzinfo=UTC), 20)
+    assert found.outcome is Outcome.PASS
+    assert [(c.metric, c.candidate) for c in found.checks][-1] == ("tokensPerSecond", 4)
+    assert trial.judge(trouble="Prometheus is away").shown == ()
+    trial.look_at(Look({}), broken())
+    assert trial.judge().shown == (), "nobody told"
 
 
 def test_a_minimum_looks_at_the_candidate_alone() -> None:
@@ -480,6 +502,12 @@ def test_a_report_is_recorded_in_words() -> None:
             "samples": 10,
             "reason": "OutOfBounds",
             "message": "tokensPerForward 1.00 is 75.0 % below stable's 4.00 (allowed: 30 %)",
+        },
+        {
+            "metric": "tokensPerSecond",
+            "outcome": "Shown",
+            "candidate": "10.00",
+            "stable": "160",
         },
     ]
 

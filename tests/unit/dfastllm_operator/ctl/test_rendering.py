@@ -140,6 +140,15 @@ def test_a_line_tells_the_same(rollout: Json | None, expected: str) -> None:
     assert line(view(service(rollout))) == expected
 
 
+def test_what_is_only_shown_stands_in_the_table_and_in_no_line() -> None:
+    rate = {"metric": "tokensPerSecond", "outcome": "Shown", "candidate": "80.00"}
+    measured = {"tally": MEASURED, "measurements": [GOOD]}
+    plain = view(service(under_way(**measured)))
+    found = view(service(under_way(**{**measured, "measurements": [GOOD, rate]})))
+    assert line(found) == line(plain)
+    assert "tokensPerSecond  80.00" in text(block(found, NOW))
+
+
 def record(revision: str, created: str, uid: str = "uid-chat", **data: object) -> Json:
     return {
         "metadata": {"creationTimestamp": created, "ownerReferences": [{"uid": uid}]},

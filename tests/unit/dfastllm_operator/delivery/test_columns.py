@@ -45,3 +45,5 @@ def test_each_metric_is_shown_once_with_what_did_not_pass() -> None:
 def test_what_could_not_be_measured_is_unknown() -> None:
     silent = {"metric": "errorRate", "outcome": "Error"}
     assert columns(POLICY, at_step(0, silent))["measured"] == "errorRate unknown: Error"
+    rate = {"metric": "tokensPerSecond", "outcome": "Shown", "candidate": "80.00"}
+    assert columns(POLICY, at_step(0, silent, rate))["measured"] == "errorRate unknown: Error"
