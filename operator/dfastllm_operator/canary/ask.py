@@ -50,8 +50,8 @@ def other_acceptable(look: Look) -> bool:
 
 
 def retried(look: Look) -> bool:
-    order = look.order("retry")
-    return order is not None and order.revision == look.seen.wanted == look.status.failed
+    order = look.order_for("retry", look.seen.wanted)
+    return order is not None and look.seen.wanted == look.status.failed
 
 
 def retry_acceptable(look: Look) -> bool:

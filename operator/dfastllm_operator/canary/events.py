@@ -24,7 +24,7 @@ class Told(Described):
     ORDER_REFUSED = (
         "OrderRefused",
         "An order means nothing now: there is no such candidate, it is not ready, or nothing has "
-        "failed.",
+        "failed. Or it has no nonce.",
     )
     METRICS_UNREADABLE = (
         "MetricsUnreadable",

@@ -160,9 +160,14 @@ class Look:
         found: Order | None = getattr(self.seen.orders, kind)
         return found if found and str(found) != getattr(self.status.handled, kind) else None
 
+    def order_for(self, kind: str, revision: str) -> Order | None:
+        """An order that can be carried out: for that revision, and one that can be told again."""
+        found = self.order(kind)
+        return found if found and found.nonce and found.revision == revision else None
+
     def order_for_candidate(self, kind: str) -> bool:
-        order, candidate = self.order(kind), self.status.candidate
-        return order is not None and candidate is not None and order.revision == candidate.revision
+        candidate = self.status.candidate
+        return candidate is not None and self.order_for(kind, candidate.revision) is not None
 
     def _shares(self, weight: int) -> bool:
         return self.seen.route is not None and self.seen.route.current and self._asks(weight)

@@ -73,7 +73,9 @@ def _sentence(row: Transition, look: Look, moved: RolloutStatus) -> str:
         parts.append(f"weight {moved.weight}")
     if moved.failed:
         parts.append(f"failed {moved.failed}")
-    return f"{', '.join(parts)}. {moved.message}".strip()
+    said = row.said(look) if row.said else ""
+    told = (f"{', '.join(parts)}.", said, moved.message)
+    return " ".join(part for part in told if part)
 
 
 def _camel(words: str) -> str:

@@ -37,7 +37,7 @@ def rest(look: Look) -> RolloutStatus:
 def accept(look: Look) -> RolloutStatus:
     """The wanted revision becomes the candidate, in the free slot, at its first size."""
     handled = look.status.handled
-    if (order := look.order("retry")) and order.revision == look.seen.wanted:
+    if order := look.order_for("retry", look.seen.wanted):
         handled = replace(handled, retry=str(order))
     fresh = _rest(look, RolloutPhase.PREPARING, stable=look.status.stable)
     return replace(

@@ -74,7 +74,11 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A person's wish, from an annotation `REVISION/NONCE`; for another revision it is void."""
+    """A person's wish, from an annotation `REVISION/NONCE`.
+
+    For another revision it is void, and so it is without a nonce: given again, it would look like
+    the one that was handled.
+    """
 
     revision: str
     nonce: str

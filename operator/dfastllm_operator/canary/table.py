@@ -24,7 +24,7 @@ P = RolloutPhase
 class Transition:
     """From `source` to `target` when `when` holds; `words` name it in the diagram.
 
-    `silent` ones keep the phase and are told by no Event.
+    `silent` ones keep the phase and are told by no Event. `said` are words for the Event alone.
     """
 
     source: RolloutPhase
@@ -34,6 +34,7 @@ class Transition:
     move: Move
     silent: bool = False
     warning: bool = False
+    said: Words | None = None
 
 
 def _from(
@@ -45,10 +46,11 @@ def _from(
     *,
     silent: bool = False,
     warning: bool = False,
+    said: Words | None = None,
 ) -> list[Transition]:
     """One row for each source; target None: the phase stays."""
     return [
-        Transition(source, target or source, words, when, move, silent, warning)
+        Transition(source, target or source, words, when, move, silent, warning, said)
         for source in sources
     ]
 
@@ -283,7 +285,15 @@ TABLE: tuple[Transition, ...] = (
     *_from((P.ROLLING_BACK,), P.STABLE, "slot empty, not failed", ask.gone, moves.rest),
     *_from((P.SUPERSEDED,), P.PREPARING, "slot empty", ask.gone_acceptable, moves.accept),
     *_from((P.SUPERSEDED,), P.STABLE, "slot empty, nothing to try", ask.gone, moves.rest),
-    *_from(tuple(P), None, "order refused", ask.stray_order, moves.refuse_orders, warning=True),
+    *_from(
+        tuple(P),
+        None,
+        "order refused",
+        ask.stray_order,
+        moves.refuse_orders,
+        warning=True,
+        said=words.of_orders,
+    ),
 )
 """All rows, the first ones first."""
 

@@ -5,6 +5,16 @@ from dfastllm_operator.canary.moves import target
 from dfastllm_operator.canary.room import size_for
 
 
+def of_orders(look: Look) -> str:
+    """What is wrong with the form of orders; that one means nothing now needs no more words."""
+    orders = ((kind, look.order(kind)) for kind in ("promote", "abort", "retry"))
+    return " ".join(
+        f"rollout-{kind} has no nonce: write {order.revision}/NONCE, with one not used before."
+        for kind, order in orders
+        if order is not None and not order.nonce
+    )
+
+
 def by_order(_: Look) -> str:
     return "Somebody aborted the rollout."
 

@@ -162,6 +162,40 @@ def test_orders_for_another_revision_are_refused() -> None:
     at_rest(world, "B")
 
 
+@pytest.mark.parametrize("kind", ["promote", "abort"])
+def test_an_order_without_a_nonce_is_refused_and_says_what_it_lacks(kind: str) -> None:
+    world = stepping_to(changing(), 10)
+    world.order(kind, nonce="")
+    world.tick()
+    assert (world.told[-1].reason, world.told[-1].warning) == ("OrderRefused", True)
+    assert f"rollout-{kind} has no nonce: write B/NONCE" in world.told[-1].message
+    assert (world.status.phase, world.status.weight) == (P.ANALYZING, 10)
+    world.run(200)
+    at_rest(world, "B")
+    assert len([n for n in world.told if n.reason == "OrderRefused"]) == 1
+
+
+def test_an_order_to_a_frozen_service_waits_and_is_carried_out_afterwards() -> None:
+    world = stepping_to(changing(Behavior(says=Outcome.WAITING)), 10)
+    world.frozen = True
+    world.order("promote")
+    world.run(20)
+    assert (world.status.phase, world.status.handled.promote) == (P.ANALYZING, "")
+    world.frozen = False
+    world.run(100)
+    at_rest(world, "B")
+
+
+def test_a_retry_without_a_nonce_is_refused() -> None:
+    world = changing(Behavior(says=Outcome.FAIL)).run_until(P.FAILED)
+    world.order("retry", nonce="")
+    world.run(20)
+    assert world.status.phase is P.FAILED
+    assert "rollout-retry has no nonce: write B/NONCE" in world.told[-1].message
+    world.order("retry")
+    world.run_until(P.PREPARING, 2)
+
+
 def test_a_promotion_in_a_pause_goes_through_the_pause() -> None:
     world = stepping_to(changing(), 10)
     world.spec = replace(CANARY, paused=True)
