@@ -83,12 +83,18 @@ def stray_order(look: Look) -> bool:
 
 
 def paused_by_user(look: Look) -> bool:
-    """Holds what has weight or could get it; a promotion that was ordered goes on."""
+    """Holds what has weight or could get it; a promotion that was ordered goes on.
+
+    A weight that is on its way is reported first: what nobody has reported nobody looks at, and a
+    candidate that clients meet is to be looked at, however long it is held.
+    """
     if not look.spec.paused:
         return False
     match look.status.phase:
         case RolloutPhase.PREPARING:
             return look.sized
+        case RolloutPhase.STEPPING:
+            return _waits_for_weight(look)
         case RolloutPhase.PROMOTING:
             return look.status.weight < ALL and look.status.cause is not Cause.PROMOTED
         case _:
@@ -165,16 +171,13 @@ def too_small(look: Look) -> bool:
 
 
 def cramped(look: Look) -> bool:
-    return refused(look) or (too_small(look) and not _fits(look))
+    """There is no room to grow. With the weight on its way it has grown, and is looked at next."""
+    return _waits_for_weight(look) and (refused(look) or (too_small(look) and not _fits(look)))
 
 
 def refused(look: Look) -> bool:
     """A quota keeps the candidate from its size."""
     return bool(look.candidate_seen.refused) and not look.sized
-
-
-def cramped_at_last(look: Look) -> bool:
-    return _waits_for_weight(look) and cramped(look)
 
 
 def weighable(look: Look) -> bool:

@@ -181,6 +181,17 @@ def test_a_quota_met_on_the_way_holds_the_weight() -> None:
     world.run_until(P.FAILED)
 
 
+def test_a_quota_met_while_a_weight_is_on_its_way_takes_no_gate_away() -> None:
+    world = changing()
+    world.spec = replace(CANARY, steps=(Step(10, replicas=2), Step(100)))
+    world.run_until(P.STEPPING)
+    assert (world.status.weight, world.status.confirmed_at) == (10, None)
+    world.slots["b"].pods[0].ready_at = None
+    world.behaviors["B"] = Behavior(says=Outcome.FAIL, refused="exceeded quota")
+    world.run(40)
+    assert (world.status.phase, world.status.cause) == (P.FAILED, Cause.METRICS_FAILED)
+
+
 def without_room(*, order: bool) -> World:
     """A promotion from one pod to two that a quota refuses."""
     world = changing()

@@ -226,11 +226,39 @@ def test_a_former_stable_that_is_gone_is_a_new_revision_like_any_other() -> None
     at_rest(world, "A")
 
 
-def test_a_user_holds_a_step_on_its_way() -> None:
-    world = changing().run_until(P.STEPPING)
+def weight_wanted(behavior: Behavior) -> World:
+    """The first weight is written to the route, which has not reported it."""
+    world = changing(behavior).run_until(P.STEPPING)
+    assert (world.status.weight, world.status.confirmed_at) == (10, None)
+    return world
+
+
+def test_a_user_holds_a_step_on_its_way_once_the_route_has_its_weight() -> None:
+    world = weight_wanted(Behavior())
     world.spec = replace(CANARY, paused=True)
-    world.reconcile()
-    assert world.status.phase is P.PAUSED
+    world.run(2)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.USER_PAUSE)
+    assert world.run(100).weights == {"a": 90, "b": 10}
+    world.spec = CANARY
+    world.tick()
+    assert world.status.phase is not P.PAUSED
+    world.run(200)
+    at_rest(world, "B")
+
+
+def test_a_candidate_that_fails_is_rolled_back_although_its_step_was_held_on_its_way() -> None:
+    world = weight_wanted(Behavior(says=Outcome.FAIL))
+    world.spec = replace(CANARY, paused=True)
+    world.run(40)
+    assert (world.status.phase, world.status.cause) == (P.FAILED, Cause.METRICS_FAILED)
+    at_rest(world, "A")
+
+
+def test_a_route_that_reports_nothing_ends_a_rollout_that_a_user_holds() -> None:
+    world = weight_wanted(Behavior())
+    world.accepts, world.spec = False, replace(CANARY, paused=True)
+    world.run_until(P.ROLLING_BACK, 70)
+    assert world.status.cause is Cause.ROUTE_DEADLINE
 
 
 @pytest.mark.parametrize("phase", list(P))
