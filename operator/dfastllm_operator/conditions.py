@@ -37,7 +37,8 @@ class ConditionType(Described):
     SCALER_READY = "ScalerReady", "Replicas follow what `replicas` and `autoscaling` ask for."
     ROLLOUT_BLOCKED = (
         "RolloutBlocked",
-        "A change is held because there can be no canary; only with `rollout.strategy` Canary.",
+        "A change is held: there can be no canary, or no room for pods with more GPUs. Only with "
+        "`rollout.strategy` Canary or `rollout.maxGPUs`.",
     )
 
 
@@ -124,7 +125,10 @@ class Reason(Described):
     )
 
     # ScalerReady
-    FIXED = "Fixed", "The number of replicas is `replicas.min`."
+    FIXED = (
+        "Fixed",
+        "The number of replicas is `replicas.min`, or what `rollout.maxGPUs` leaves of it.",
+    )
     EXTERNAL = "External", "Somebody else scales, as `autoscaling.type: external` says."
     SCALING = "Scaling", "The scaler works."
     SCALER_PENDING = "ScalerPending", "The scaler has not reported yet."
@@ -139,8 +143,8 @@ class Reason(Described):
     NOT_BLOCKED = "NotBlocked", "No change is held."
     NO_ROOM = (
         "NoRoom",
-        "The candidate does not fit beside stable: `rollout.maxGPUs` or a ResourceQuota is in the "
-        "way; the message says which.",
+        "The candidate does not fit beside stable, or larger pods do not fit in its place: "
+        "`rollout.maxGPUs` or a ResourceQuota is in the way; the message says which.",
     )
     SLOT_BUSY = "SlotBusy", "Pods of a former revision still hold the candidate's slot."
     NO_OWN_ROUTE = (

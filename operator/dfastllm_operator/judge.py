@@ -228,12 +228,20 @@ def scaler(at: Situation) -> Verdict:
     if not at.plan.placements and scaling.type in ("hpa", "keda"):
         return Verdict(None, Reason.BLOCKED, "Waits for ConfigReady.")
     if scaling.type == "none":
-        return Verdict(True, Reason.FIXED)
+        return Verdict(True, Reason.FIXED, _fewer(at))
     if scaling.type == "external":
         return Verdict(True, Reason.EXTERNAL)
     if trouble := at.trouble(HPA, SCALED_OBJECT):
         return Verdict(False, trouble.reason, trouble.message)
     return _keda(at) if scaling.type == "keda" else _hpa(at)
+
+
+def _fewer(at: Situation) -> str:
+    asked = at.observed.service.spec.replicas.min
+    given = at.plan.placements[0].replicas if at.plan.placements else None
+    if given is None or given >= asked:
+        return ""
+    return f"rollout.maxGPUs leaves {given} of {asked} replicas."
 
 
 def _keda(at: Situation) -> Verdict:

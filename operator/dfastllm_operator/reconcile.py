@@ -104,7 +104,7 @@ class Reconciler:
             if decision.moved:
                 return 0.0 if await self._reporter.move(observed, decision, self._clock()) else None
         else:
-            plan = undelivered(observed, plan)
+            plan = undelivered(observed, plan, self._clock())
         try:
             applied = await self._carry_out(observed, plan)
         except Refuse as problem:  # the record of a newer operator

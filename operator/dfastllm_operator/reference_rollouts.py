@@ -18,10 +18,10 @@ from dfastllm_operator.markdown import table
 HEAD = """
 # Rollouts: phases, causes, events, metrics
 
-The words in `status.rollout` of a DFastLLMService with `rollout.strategy: Canary`, and in the
-Events of its rollouts. How to work with them is in [canary rollouts](../guides/canary.md); the
-fields are in [the custom resource](crd.md), what holds a change is in
-[conditions](conditions.md).
+The words in `status.rollout` of a DFastLLMService with `rollout.strategy: Canary`, or with
+`rollout.maxGPUs`, and in the Events of its rollouts. How to work with them is in
+[canary rollouts](../guides/canary.md); the fields are in [the custom resource](crd.md), what holds
+a change is in [conditions](conditions.md).
 
 ## State diagram
 

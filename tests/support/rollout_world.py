@@ -65,7 +65,7 @@ class Behavior:
 
 @dataclass
 class Pod:
-    """`gpus` as it was made with: how an update in place goes about is not the rollout's affair."""
+    """`gpus` that it may hold: while it is updated in place, those of the larger of the two."""
 
     ready_at: datetime | None
     gpus: int
@@ -82,6 +82,11 @@ class Slot:
     broken: bool = False
     weightless_since: datetime | None = None
     unready_since: datetime | None = None
+
+    @property
+    def live(self) -> list[Pod]:
+        """Those that are not on their way out."""
+        return [pod for pod in self.pods if pod.gone_at is None]
 
 
 @dataclass(frozen=True)
@@ -266,6 +271,8 @@ class World:
         if slot.revision != revision:
             assert replicas is None, "only stable is ever updated in place"
             slot.revision, slot.was_ready = revision, False
+            for pod in slot.live:
+                pod.gpus = max(pod.gpus, self.behavior(revision).gpus)
             for pod in slot.pods:
                 if pod.ready_at is None or self.behavior(revision).ready_s is not None:
                     pod.ready_at = self._ready_at(revision)
@@ -277,11 +284,10 @@ class World:
             self._set(slot, self.replicas if cap is None else min(self.replicas, cap))
 
     def _set(self, slot: Slot, replicas: int) -> None:
-        slot.wanted = replicas
-        live = [pod for pod in slot.pods if pod.gone_at is None]
+        slot.wanted, live = replicas, slot.live
         for _ in range(replicas - len(live)):
             ready_at = None if slot.broken else self._ready_at(slot.revision)
-            slot.pods.append(Pod(ready_at, self.behavior(slot.revision).gpus))
+            slot.pods.append(Pod(ready_at, self._largest(slot)))
         for pod in live[replicas:]:
             pod.gone_at = self.now + timedelta(seconds=LEAVING_S)
 
@@ -331,6 +337,9 @@ class World:
                 self.reported.pop(name, None)
                 continue
             ready = self.ready(name)
+            if ready == len(slot.live) and self.behavior(slot.revision).ready_s is not None:
+                for pod in slot.live:  # no pod of a former revision is left
+                    pod.gpus = self.behavior(slot.revision).gpus
             slot.was_ready = slot.was_ready or ready > 0
             slot.unready_since = None if ready else slot.unready_since or self.now
             stable = self.status.stable
@@ -360,9 +369,13 @@ class World:
     def _gpus(self) -> int:
         return sum(pod.gpus for slot in self.slots.values() for pod in slot.pods)
 
+    def _largest(self, slot: Slot) -> int:
+        """A Deployment whose pods are being replaced may still make some of the former size."""
+        return max(self.behavior(slot.revision).gpus, *(pod.gpus for pod in slot.live), 0)
+
     def _seen(self, slot: Slot) -> SlotSeen:
         behavior = self.behavior(slot.revision)
-        live = [pod for pod in slot.pods if pod.gone_at is None]
+        live = slot.live
         ready = [p for p in live if p.ready_at is not None and p.ready_at <= self.now]
         return SlotSeen(
             revision=slot.revision if slot.exists else "",
@@ -371,6 +384,7 @@ class World:
             ready_pods=len(ready),
             pods=len(live),
             leaving=len(slot.pods) - len(live),
+            gpus_each=self._largest(slot),
             gpus_leaving=sum(pod.gpus for pod in slot.pods if pod.gone_at is not None),
             going=tuple(
                 Going(f"{slot.revision}-{number}", "node-1", pod.gone_at)

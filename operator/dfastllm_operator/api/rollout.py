@@ -283,9 +283,10 @@ class Rollout(Struct):
     max_gpus: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None,
         alias="maxGPUs",
-        description="Most GPUs that the whole service may grow to, in a rollout with the candidate "
-        "and pods on their way out included. What serves is never scaled down for it. Left out: no "
-        "limit.",
+        description="Most GPUs that the whole service may grow to, with any strategy and from the "
+        "first deployment on; in a canary rollout with the candidate and pods on their way out "
+        "included. What serves is never scaled down for it, but by an update in place to pods with "
+        "more GPUs. A scaler that is not the operator's is not bounded. Left out: no limit.",
     )
     revision_history_limit: int = Field(
         default=5,

@@ -5,6 +5,7 @@ same arrangement again.
 """
 
 from dfastllm_operator.canary.decision import Arrangement, SlotWanted
+from dfastllm_operator.canary.hold import in_place
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.room import ALL, allowed, bounds
 
@@ -20,7 +21,7 @@ def arrange(look: Look) -> Arrangement | None:
         slots=tuple(slots),
         weights=weights,
         serving=stable.slot,
-        bounds=bounds(look),
+        bounds=bounds(look, in_place=in_place(look)),
         remove=_removed(look),
     )
 

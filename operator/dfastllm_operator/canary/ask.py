@@ -1,12 +1,12 @@
 """The questions of the transition table. Pure."""
 
 from dfastllm_operator import names
-from dfastllm_operator.canary.hold import gated, obstacle
+from dfastllm_operator.canary.hold import gated, in_place, obstacle
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.moves import target
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Strategy
-from dfastllm_operator.canary.room import ALL, fits, size_for
+from dfastllm_operator.canary.room import ALL, fits, fits_in_place, size_for
 from dfastllm_operator.canary.ruling import Ruling, counted, rule
 from dfastllm_operator.core import Json
 from dfastllm_operator.gates.measurement import Outcome
@@ -34,7 +34,7 @@ def at_stable(look: Look) -> bool:
 
 
 def ungated(look: Look) -> bool:
-    return look.moved_on and not gated(look)
+    return in_place(look) and fits_in_place(look)
 
 
 def acceptable(look: Look) -> bool:

@@ -1,11 +1,11 @@
-"""Why a change that asks for a canary is held. Pure."""
+"""Why a change is held: it asks for a canary, or for larger pods in stable's slot. Pure."""
 
 from dfastllm_operator.canary.lingering import named
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.phase import IN_PROGRESS, Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Strategy
-from dfastllm_operator.canary.room import fits, most_for
+from dfastllm_operator.canary.room import fits, fits_in_place, most_for, most_in_place
 from dfastllm_operator.conditions import Reason
 
 WAY_OUT = "rollout.strategy RollingUpdate would go without a gate."
@@ -48,16 +48,39 @@ def gated(look: Look) -> bool:
     return look.coming_back and obstacle(look) is not None
 
 
+def in_place(look: Look) -> bool:
+    """Whether the change is to be made in stable's own slot."""
+    return look.status.phase is RolloutPhase.STABLE and look.moved_on and not gated(look)
+
+
 def held(look: Look) -> Obstacle | None:
     """What holds a change at this moment, for the condition RolloutBlocked."""
     status = look.status
     if status.phase in IN_PROGRESS:
         return _midway(look)
+    if in_place(look):
+        return _too_large(look)
     if not look.moved_on or status.candidate or not gated(look):
         return None
     if look.seen.wanted == status.failed:
         return None
     return _waiting(look) if status.leaving else obstacle(look)
+
+
+def _too_large(look: Look) -> Obstacle | None:
+    """Pods that take the place of smaller ones wait until there are few enough of those."""
+    if fits_in_place(look):
+        return None
+    most, there = most_in_place(look), look.stable_seen
+    text = (
+        f"Of revision {look.seen.wanted} with {look.gpus_of(look.seen.wanted)} GPUs each maxGPUs "
+        f"{look.spec.max_gpus} has room for {most or 'none'}"
+    )
+    if not most:
+        return Obstacle(Reason.NO_ROOM, f"{text}: raise it.")
+    gone = f", and {there.leaving} pods are on their way out" if there.leaving else ""
+    now = f"it asks for {there.wanted} replicas{gone}"
+    return Obstacle(Reason.NO_ROOM, f"{text}. The change waits until stable has no more: {now}.")
 
 
 def _waiting(look: Look) -> Obstacle | None:

@@ -23,12 +23,13 @@ class SlotSeen:
     `revision` is the hash its InferenceService was applied with, "" when there is none. `wanted`
     are the replicas its Deployment asks for, `pods` its pods that are not on their way out,
     `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
-    endpoints. `leaving` are the pods on their way out, with `gpus_leaving`; `going` says which
-    they are. `running` are the requests on the slot, None when nobody was asked; `unanswered` pods
-    did not tell theirs. `symptom` says why a pod is not ready, in words; `hopeless` that waiting
-    does not mend it. `refused` are the words of the quota that leaves no room for one more pod, ""
-    when none does. `stopped`: its Deployment asks for no pod. `unready_since` is when the last of
-    its pods stopped being ready, None when nobody knows.
+    endpoints. `gpus_each` are the most GPUs that a pod has, or that the next one is made with: of
+    two revisions while one takes the other's place. `leaving` are the pods on their way out, with
+    `gpus_leaving`; `going` says which they are. `running` are the requests on the slot, None
+    when nobody was asked; `unanswered` pods did not tell theirs. `symptom` says why a pod is not
+    ready, in words; `hopeless` that waiting does not mend it. `refused` are the words of the quota
+    that leaves no room for one more pod, "" when none does. `stopped`: its Deployment asks for no
+    pod. `unready_since` is when the last of its pods stopped being ready, None when nobody knows.
     """
 
     revision: str = ""
@@ -37,6 +38,7 @@ class SlotSeen:
     ready_pods: int = 0
     pods: int = 0
     leaving: int = 0
+    gpus_each: int = 0
     gpus_leaving: int = 0
     going: tuple[Going, ...] = ()
     running: int | None = 0

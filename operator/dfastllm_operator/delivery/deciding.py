@@ -1,6 +1,6 @@
 """One decision on the rollout of a service: asked for, seen and kept, put together. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dfastllm_operator.api.rollout import RolloutStrategy
@@ -11,7 +11,7 @@ from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.policy import RolloutSpec
 from dfastllm_operator.canary.record import to_news, to_status
-from dfastllm_operator.canary.state import RolloutStatus
+from dfastllm_operator.canary.state import Assigned, RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.delivery.columns import columns
@@ -19,6 +19,7 @@ from dfastllm_operator.delivery.naming import with_names
 from dfastllm_operator.delivery.placing import known_revisions, placed, remembering
 from dfastllm_operator.delivery.policy import policy_of
 from dfastllm_operator.delivery.seen import observation
+from dfastllm_operator.delivery.sizes import range_of, replicas_of
 from dfastllm_operator.gates.measurement import Measurement
 from dfastllm_operator.observe import Observed
 
@@ -32,7 +33,7 @@ class Delivery:
 
 
 def is_engaged(observed: Observed, plan: Plan) -> bool:
-    """Whether the state machine has a say: for canaries, and for what was one.
+    """Whether the state machine has a say: for canaries, for what was one, and for `maxGPUs`.
 
     Not before a first revision has been recorded, since a rollout is told from it.
     """
@@ -42,9 +43,9 @@ def is_engaged(observed: Observed, plan: Plan) -> bool:
         return True
     asked = observed.service.spec.rollout
     serving = str(observed.status.get("updatedRevision"))
-    return (
-        asked is not None and asked.strategy is RolloutStrategy.CANARY and serving in plan.numbers
-    )
+    if asked is None or serving not in plan.numbers:
+        return False
+    return asked.strategy is RolloutStrategy.CANARY or asked.max_gpus is not None
 
 
 def deliver(
@@ -78,10 +79,14 @@ def deliver(
     return Delivery(decision, placed(plan, arrangement, status, revisions, seen, limit=limit))
 
 
-def undelivered(observed: Observed, plan: Plan) -> Plan:
-    """The plan of a service that the state machine has no say in: its former revisions are kept."""
+def undelivered(observed: Observed, plan: Plan, now: datetime) -> Plan:
+    """The plan of a service that the state machine has no say in.
+
+    It is within its `maxGPUs`, from the very first write on, and its former revisions are kept.
+    """
     limit = policy_of(observed.service.spec).revision_history_limit
-    return remembering(plan, known_revisions(observed, plan), limit=limit)
+    bounded = _within_gpus(observed, plan, now)
+    return remembering(bounded, known_revisions(observed, plan), limit=limit)
 
 
 def moved_status(observed: Observed, decision: Decision, now: datetime) -> Json:
@@ -97,3 +102,18 @@ def moved_status(observed: Observed, decision: Decision, now: datetime) -> Json:
     last = {key: old["rollout"][key] for key in ("news",) if key in (old.get("rollout") or {})}
     news = {"news": to_news(decision.news, now)} if decision.news else last
     return {**old, **serving, "rollout": {**to_status(decision.status), **shown, **news}}
+
+
+def _within_gpus(observed: Observed, plan: Plan, now: datetime) -> Plan:
+    policy = policy_of(observed.service.spec)
+    if policy.max_gpus is None or not plan.placements:
+        return plan
+    place = plan.placements[0]
+    status = RolloutStatus(stable=Assigned(place.revision.hash, place.slot))
+    seen = observation(observed, plan, known_revisions(observed, plan), status)
+    arrangement = arrange(Look(policy, status, seen, now))
+    assert arrangement is not None, "there is a stable"
+    (slot,) = arrangement.slots
+    replicas = replicas_of(slot, plan.spec, arrangement, status, seen)
+    scaling = range_of(plan.spec, arrangement, seen)
+    return replace(plan, placements=(replace(place, replicas=replicas),), scaling=scaling)

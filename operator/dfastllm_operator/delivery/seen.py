@@ -21,7 +21,7 @@ from dfastllm_operator.canary.observation import (
 from dfastllm_operator.canary.record import from_status
 from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.conditions import ConditionType, Reason
-from dfastllm_operator.core import Json, Revision
+from dfastllm_operator.core import Json, Revision, Seen
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.delivery.scaling import scaler_healthy
 from dfastllm_operator.delivery.splitting import splitting_of
@@ -153,7 +153,8 @@ def _slot(
         ready_pods=ready_pods,
         pods=len(pods),
         leaving=len(leaving),
-        gpus_leaving=sum(gpus.get(_labels(p).get(names.REVISION_LABEL, ""), 0) for p in leaving),
+        gpus_each=max((_gpus(p, gpus) for p in (*pods, *_next_pod(deployment))), default=0),
+        gpus_leaving=sum(_gpus(pod, gpus) for pod in leaving),
         going=tuple(going(leaving)),
         running=running.requests if running else None,
         unanswered=running.unanswered if running else 0,
@@ -163,6 +164,16 @@ def _slot(
         stopped=deployment is not None and not _replicas(deployment.body),
         unready_since=_unready_since(deployment.body, pods) if deployment else None,
     )
+
+
+def _next_pod(deployment: Seen | None) -> Iterable[Json]:
+    """What the Deployment makes pods from."""
+    template = ((deployment.body.get("spec") or {}).get("template")) if deployment else None
+    return [template] if template else []
+
+
+def _gpus(pod: Json, gpus: Mapping[str, int]) -> int:
+    return gpus.get(_labels(pod).get(names.REVISION_LABEL, ""), 0)
 
 
 def _replicas(deployment: Json) -> int:

@@ -64,8 +64,7 @@ def an_autoscaler_adds_to_stable_and_follows_the_promotion(scene: Scene) -> None
     assert lowered(scene, "b", before=entered(scene, P.STABLE)) == []
     assert most_pods(scene) <= 6
     assert scalers(scene, HPA) == [
-        ("a", 2, 8, None),  # before there is a revision that a rollout could begin from
-        ("a", 2, 6, None),
+        ("a", 2, 6, None),  # from its first write
         ("a", 2, 3, "Disabled"),
         ("b", 3, 3, "Disabled"),
         ("b", 2, 6, None),

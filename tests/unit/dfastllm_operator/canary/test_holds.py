@@ -9,7 +9,7 @@ from dfastllm_operator.canary.decision import Bounds
 from dfastllm_operator.canary.machine import decide
 from dfastllm_operator.canary.observation import Obstacle, SlotSeen
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
-from dfastllm_operator.canary.policy import Step
+from dfastllm_operator.canary.policy import Step, Strategy
 from dfastllm_operator.canary.state import Assigned
 from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_plays import at_rest, changing, serving, stepping_to
@@ -80,6 +80,86 @@ def test_fewer_gpus_than_serve_take_nothing_away(most: int) -> None:
     world.scale(1)
     assert world.run(5).ready("a") == 1
     assert world.bounds == Bounds(cap=1)
+
+
+IN_PLACE = (Strategy.ROLLING_UPDATE, Strategy.RECREATE)
+
+
+def enlarged(strategy: Strategy, *, limit: int, gpus: int = 2, replicas: int = 2) -> World:
+    """One GPU for each replica, and the spec comes to ask for some more, in place."""
+    world = serving(B=Behavior(gpus=gpus))
+    world.scale(replicas)
+    world.run(10)
+    world.spec = replace(CANARY, strategy=strategy, max_gpus=limit)
+    world.wanted = "B"
+    return world
+
+
+@pytest.mark.parametrize("strategy", IN_PLACE)
+@pytest.mark.parametrize(("limit", "expected"), [(2, 1), (3, 1), (4, 2), (9, 2)])
+def test_larger_pods_in_place_are_as_many_as_the_gpus_allow(
+    strategy: Strategy, limit: int, expected: int
+) -> None:
+    world = enlarged(strategy, limit=limit).run(60)
+    at_rest(world, "B")
+    assert world.ready("a") == expected
+    assert sum(pod.gpus for pod in world.slots["a"].pods) == 2 * expected
+    assert world.last is not None
+    assert world.last.blocked is None
+
+
+def test_larger_pods_wait_until_stable_has_come_down_and_say_so() -> None:
+    world = enlarged(Strategy.ROLLING_UPDATE, limit=4, replicas=4)
+    world.reconcile()
+    assert world.bounds == Bounds(cap=2)
+    world.reconcile()
+    assert world.status.stable == Assigned("A", "a")
+    assert world.last is not None
+    assert world.last.blocked == Obstacle(
+        "NoRoom",
+        "Of revision B with 2 GPUs each maxGPUs 4 has room for 2. The change waits until stable "
+        "has no more: it asks for 2 replicas, and 2 pods are on their way out.",
+    )
+    world.run(20)
+    at_rest(world, "B")
+
+
+@pytest.mark.parametrize("strategy", [*IN_PLACE, Strategy.CANARY])
+def test_larger_pods_of_which_not_one_fits_are_held(strategy: Strategy) -> None:
+    world = enlarged(strategy, limit=2, gpus=3)
+    if strategy is Strategy.CANARY:
+        world.lose("a")  # nothing to compare with: it would go out in place
+    world.run(100)
+    assert world.status.stable == Assigned("A", "a")
+    assert world.slots["a"].wanted == 2, "nothing is taken from what serves"
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "NoRoom"
+    world.spec = replace(world.spec, max_gpus=6)
+    world.mend()
+    world.run(200)
+    at_rest(world, "B")
+
+
+@pytest.mark.parametrize("strategy", IN_PLACE)
+def test_smaller_pods_in_place_are_more_once_no_larger_one_is_left(strategy: Strategy) -> None:
+    world = serving(A=Behavior(gpus=2))
+    world.spec = replace(CANARY, strategy=strategy, max_gpus=4)
+    world.reconcile()
+    world.scale(9)
+    world.run(5)
+    assert world.ready("a") == 2
+    world.wanted = "B"
+    world.run(2)
+    assert (world.slots["a"].revision, world.bounds) == ("B", Bounds(cap=2))
+    assert world.run(20).ready("a") == 4
+
+
+@pytest.mark.parametrize("strategy", IN_PLACE)
+def test_an_update_of_the_same_size_takes_no_replica_away(strategy: Strategy) -> None:
+    world = enlarged(strategy, limit=1, gpus=1, replicas=4).run(20)
+    at_rest(world, "B")
+    assert world.ready("a") == 4
 
 
 NO_ROUTE = (Obstacle("NoOwnRoute", "There is no route."),)

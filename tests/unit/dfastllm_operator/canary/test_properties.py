@@ -199,6 +199,19 @@ def test_a_bad_revision_never_takes_the_place_of_one_that_serves(path: Path) -> 
             assert asked or not move.ready, f"nobody asked for it: {move.words}"
 
 
+@holds(paths, st.sampled_from(Strategy), st.sampled_from([2, 4, 6]))
+def test_no_strategy_takes_more_gpus_than_there_are(
+    path: Path, strategy: Strategy, max_gpus: int
+) -> None:
+    """The world counts at each write."""
+    world = begun(max_gpus)
+    world.spec = replace(world.spec, strategy=strategy)
+    for _ in follow(world, path):
+        pass
+    settled(world)
+    assert world.held <= max_gpus
+
+
 @holds(paths)
 def test_strategies_can_be_changed_at_any_time(path: Path) -> None:
     world = begun()

@@ -121,6 +121,19 @@ def test_pods_on_their_way_out_are_counted_apart() -> None:
     assert (b.revision, b.pods, b.ready, b.leaving, b.empty) == ("", 0, 0, 1, False)
 
 
+def test_while_pods_take_the_place_of_others_the_larger_ones_count() -> None:
+    large: dict[str, Any] = {**OLD, "resources": {"gpu": {"count": 1}}}
+    h_large = revision_hash(service(large).spec)
+    both = [owned(record(large)), inference_service("a", h_large)]
+    old, new = deployment("a", H_OLD, 2), deployment("a", h_large, 2)
+    few, many = pod("a", H_OLD, 1), pod("a", h_large, 2)
+    each = [
+        look({**OLD, **CANARY}, *both, *seen).slot("a").gpus_each
+        for seen in ((old, few), (new, few), (old, many), (new, many))
+    ]
+    assert each == [0, 1, 1, 1]
+
+
 def test_a_weight_is_believed_only_for_the_present_generation() -> None:
     both = {"a": 90, "b": 10}
     current = look({**NEW, **CANARY}, route(both)).route
