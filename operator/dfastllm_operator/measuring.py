@@ -35,6 +35,7 @@ from dfastllm_operator.delivery.restarts import restarts_since
 from dfastllm_operator.delivery.seen import pods_of
 from dfastllm_operator.gates.measurement import Measurement, Outcome
 from dfastllm_operator.observe import Observed
+from dfastllm_operator.pod_lifecycle import is_present
 
 logger = structlog.get_logger("rollout")
 
@@ -222,5 +223,5 @@ def _targets(pods: list[Json]) -> list[Pod]:
     return [
         Pod(str(pod["metadata"]["name"]), str((pod.get("status") or {}).get("podIP") or ""))
         for pod in pods
-        if not pod["metadata"].get("deletionTimestamp")
+        if is_present(pod)
     ]

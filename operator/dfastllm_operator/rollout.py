@@ -14,6 +14,7 @@ from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
 from dfastllm_operator.kinds import DEPLOYMENT, INFERENCE_SERVICE, POD
 from dfastllm_operator.observe import Observed
+from dfastllm_operator.pod_lifecycle import is_present, is_ready
 
 QUOTA = "exceeded quota"
 """What the API server says when a ResourceQuota is why it refuses a pod."""
@@ -62,7 +63,7 @@ def rollout(observed: Observed, plan: Plan) -> Rollout:
         wanted=wanted,
         replicas=int(status.get("replicas") or 0),
         ready=int(status.get("readyReplicas") or 0),
-        updated=sum(_is_ready(pod) for pod in updated),
+        updated=sum(is_present(pod) and is_ready(pod) for pod in updated),
         failure=failure_of(status),
         pods=pods,
         updated_pods=updated,
@@ -109,14 +110,6 @@ def _is_of(pod: Json, deployment: str) -> bool:
 
 def _revision_of(pod: Json) -> str:
     return str((pod["metadata"].get("labels") or {}).get(names.REVISION_LABEL))
-
-
-def _is_ready(pod: Json) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    leaving = pod["metadata"].get("deletionTimestamp")
-    return not leaving and any(
-        c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
-    )
 
 
 def _wanted(observed: Observed, plan: Plan, deployment: Json) -> int:

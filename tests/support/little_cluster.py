@@ -127,6 +127,14 @@ class LittleCluster:
         }
         self._put(SERVICE_RESOURCE, body)
 
+    def evict(self, pod: str) -> None:
+        """Its node ends it. It stays listed, and KServe's Deployment makes another."""
+        over = deepcopy(self.objects[POD, pod])
+        self._drop(POD, pod)
+        over["metadata"] |= {"name": f"{pod}-evicted", "uid": f"{over['metadata']['uid']}-evicted"}
+        over["status"] = {"phase": "Failed", "reason": "Evicted", "message": "Low on memory."}
+        self._put(POD, over)
+
     def tick(self, seconds: float = 1.0) -> None:
         """Time goes on, KServe and the gateway act, the operator does all it wants to do now."""
         self.now += timedelta(seconds=seconds)
@@ -276,7 +284,8 @@ class LittleCluster:
         revision = labels[names.REVISION_LABEL]
         keep = {f"{deployment}-{revision}-{number}" for number in range(wanted)}
         for pod in pods:
-            if pod not in keep:
+            ended = self.objects[POD, pod]["status"].get("phase") == "Failed"
+            if pod not in keep and not ended:
                 self._drop(POD, pod)
         for pod in sorted(keep):
             known = self.objects.get((POD, pod))

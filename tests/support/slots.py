@@ -43,16 +43,23 @@ def deployment(slot: str, revision: str, replicas: int) -> Seen:
     )
 
 
-def pod(slot: str, revision: str, number: int = 0, *, ready: bool = True, **meta: Any) -> Seen:
+def pod(
+    slot: str,
+    revision: str,
+    number: int = 0,
+    *,
+    ready: bool = True,
+    phase: str = "Running",
+    **meta: Any,
+) -> Seen:
     metadata = {
         "name": f"demo-{slot}-predictor-{number}",
         "labels": {"app": f"isvc.demo-{slot}-predictor", names.REVISION_LABEL: revision},
         **meta,
     }
     condition = {"type": "Ready", "status": str(ready)}
-    return Seen(
-        POD, {"metadata": metadata, "status": {"conditions": [condition], "podIP": "10.0.0.1"}}
-    )
+    status = {"phase": phase, "conditions": [condition], "podIP": "10.0.0.1"}
+    return Seen(POD, {"metadata": metadata, "status": status})
 
 
 def endpoints(slot: str, replicas: int, ready: int) -> Seen:

@@ -25,11 +25,12 @@ class SlotSeen:
     `ready_pods` those of them that are ready, `ready` those that gateways know to be: its ready
     endpoints. `gpus_each` are the most GPUs that a pod has, or that the next one is made with: of
     two revisions while one takes the other's place. `leaving` are the pods on their way out, with
-    `gpus_leaving`; `going` says which they are. `running` are the requests on the slot, None
-    when nobody was asked; `unanswered` pods did not tell theirs. `symptom` says why a pod is not
-    ready, in words; `hopeless` that waiting does not mend it. `refused` are the words of the quota
-    that leaves no room for one more pod, "" when none does. `stopped`: its Deployment asks for no
-    pod. `unready_since` is when the last of its pods stopped being ready, None when nobody knows.
+    `gpus_leaving`; `going` says which they are. Pods that have ended count nowhere. `running` are
+    the requests on the slot, None when nobody was asked; `unanswered` pods did not tell theirs.
+    `symptom` says why a pod is not ready, in words; `hopeless` that waiting does not mend it.
+    `refused` are the words of the quota that leaves no room for one more pod, "" when none does.
+    `stopped`: its Deployment asks for no pod. `unready_since` is when the last of its pods stopped
+    being ready, None when nobody knows.
     """
 
     revision: str = ""

@@ -34,6 +34,7 @@ from dfastllm_operator.kinds import (
     SCALED_OBJECT,
 )
 from dfastllm_operator.observe import Observed
+from dfastllm_operator.pod_lifecycle import is_leaving, is_present, is_ready
 from dfastllm_operator.revision import gpus_of
 from dfastllm_operator.rollout import QUOTA, failure_of
 from dfastllm_operator.symptoms import of_pod, worst
@@ -86,7 +87,7 @@ def observation(
 
 
 def pods_of(observed: Observed, slot: str) -> list[Json]:
-    """Pods of a slot, those on their way out among them."""
+    """Pods of a slot, those on their way out and those that have ended among them."""
     service = observed.service
     app = names.app_label(names.predictor(service.name, service.namespace, slot))
     return [s.body for s in observed.of(POD) if _labels(s.body).get("app") == app]
@@ -94,10 +95,10 @@ def pods_of(observed: Observed, slot: str) -> list[Json]:
 
 def going(pods: Iterable[Json]) -> Iterator[Going]:
     """Those on their way out."""
-    for pod in pods:
+    for pod in filter(is_leaving, pods):
         try:
             due = datetime.fromisoformat(str(pod["metadata"].get("deletionTimestamp")))
-        except ValueError:  # it stays
+        except ValueError:
             continue
         node = (pod.get("spec") or {}).get("nodeName")
         yield Going(str(pod["metadata"]["name"]), str(node or ""), due.astimezone(UTC))
@@ -140,10 +141,10 @@ def _slot(
     )
     deployment = observed.owned(DEPLOYMENT, names.predictor(service.name, service.namespace, slot))
     every = pods_of(observed, slot)
-    pods = [pod for pod in every if not _is_leaving(pod)]
-    leaving = [pod for pod in every if _is_leaving(pod)]
-    ready_pods = sum(map(_is_ready, pods))
-    symptom = worst(pods)
+    pods = [pod for pod in every if is_present(pod)]
+    leaving = [pod for pod in every if is_leaving(pod)]
+    ready_pods = sum(map(is_ready, pods))
+    symptom = worst(every)
     hopeless = any(found.hopeless for found in map(of_pod, pods) if found is not None)
     failure = failure_of(deployment.body.get("status") or {}) if deployment else ""
     return SlotSeen(
@@ -224,7 +225,7 @@ def _unseen_endpoints(observed: Observed, status: RolloutStatus) -> Iterable[Obs
     """Stable has ready pods, and yet nothing is known of the endpoints they are."""
     if status.stable is None or _slices_of(observed, status.stable.slot):
         return
-    if any(_is_ready(pod) for pod in pods_of(observed, status.stable.slot)):
+    if any(is_ready(pod) for pod in pods_of(observed, status.stable.slot)):
         service, slot = observed.service, status.stable.slot
         backend = names.predictor(service.name, service.namespace, slot)
         yield Obstacle(
@@ -253,14 +254,6 @@ def _order(text: str | None) -> Order | None:
 
 def _labels(obj: Json) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
-
-
-def _is_leaving(pod: Json) -> bool:
-    return bool(pod["metadata"].get("deletionTimestamp"))
-
-
-def _is_ready(pod: Json) -> bool:
-    return _condition(pod.get("status") or {}, "Ready").get("status") == "True"
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

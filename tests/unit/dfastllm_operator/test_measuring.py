@@ -19,7 +19,7 @@ from dfastllm_operator.gates.plan import Plan
 from dfastllm_operator.measuring import Measuring, source_of
 from support.counted import CountedServer, sample
 from support.situations import observed
-from support.slots import slot
+from support.slots import pod, slot
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = RolloutSpec(
@@ -183,6 +183,25 @@ def test_another_step_is_another_window() -> None:
     later = out.look(35, confirmed_at=at(18))
     assert later is not None
     assert later.outcome is not Outcome.PASS, "what came before the window does not count"
+
+
+def test_a_pod_that_has_ended_is_asked_for_nothing() -> None:
+    source = Counted()
+    measuring = Measuring(lambda *_: source)
+    over = [pod(name, "old", 7, phase="Failed") for name in "ab"]
+    look = observed({}, [*slot("a", "old"), *slot("b", "new"), *over])
+    asyncio.run(measuring.look(look, POLICY, STATUS, at(10)))
+    names = {side: [p.name for p in pods] for side, pods in source.asked[-1].items()}
+    assert names == {
+        Side.STABLE: ["demo-a-predictor-0"],
+        Side.CANDIDATE: ["demo-b-predictor-0"],
+    }
+    asyncio.run(measuring.running(look, POLICY, LEAVING, at(5)))
+    assert [p.name for p in source.asked[-1][Side.CANDIDATE]] == ["demo-b-predictor-0"]
+    alone = observed({}, [pod("b", "new", phase="Failed")])
+    source.down = "nobody there"
+    found = Measuring(lambda *_: source).running(alone, POLICY, LEAVING, at(5))
+    assert asyncio.run(found) == Running(), "nothing can run on it"
 
 
 LEAVING = replace(STATUS, candidate=None, leaving=Leaving("new", "b", NOW, 1))

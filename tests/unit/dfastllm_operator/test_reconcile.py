@@ -9,6 +9,7 @@ from dfastllm_operator.kinds import (
     EVENT,
     HTTP_ROUTE,
     INFERENCE_SERVICE,
+    POD,
     SERVICE,
     SERVICE_RESOURCE,
 )
@@ -291,3 +292,18 @@ def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:
     assert any("demo-b" in said and "loads the model" in said for _, said in seen[:5])
     assert cluster.rollout["cause"] == "ProgressDeadline"
     assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
+
+
+def test_an_evicted_pod_is_in_nobodys_way() -> None:
+    gpus = {"resources": {"gpu": {"count": 1}}, "rollout": {**CANARY, "maxGPUs": 2}}
+    cluster, _ = begun(**gpus)
+    (pod,) = cluster.named(POD)
+    cluster.evict(pod)
+    for _ in range(3):
+        cluster.tick()
+    assert cluster.named(POD) == [pod, f"{pod}-evicted"], "it stays listed beside the new one"
+    cluster.edit(decoding={"threshold": 0.8})
+    phases = [(r["phase"], r.get("cause")) for r in cluster.until("Stable")]
+    assert {phase for phase, _ in phases} >= {"Analyzing", "Finalizing"}
+    assert not {cause for _, cause in phases if cause}, "nothing held it"
+    assert cluster.weights == {"b": 100}

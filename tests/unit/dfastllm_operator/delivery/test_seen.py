@@ -134,6 +134,18 @@ def test_while_pods_take_the_place_of_others_the_larger_ones_count() -> None:
     assert each == [0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+@pytest.mark.parametrize("meta", [{}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}])
+def test_a_pod_that_has_ended_holds_nothing(phase: str, meta: dict[str, str]) -> None:
+    gpus = {"resources": {"gpu": {"count": 1}}}
+    over = pod("a", H_OLD, 7, phase=phase, **meta)
+    a = look({**NEW, **CANARY, **gpus}, *slot("a", H_OLD), over).slot("a")
+    assert (a.pods, a.ready, a.ready_pods) == (1, 1, 1)
+    assert (a.leaving, a.gpus_leaving, a.going) == (0, 0, ())
+    alone = look({**NEW, **CANARY}, pod("b", H_NEW, phase=phase, **meta)).slot("b")
+    assert alone.empty, "the next revision can have the slot"
+
+
 def test_a_weight_is_believed_only_for_the_present_generation() -> None:
     both = {"a": 90, "b": 10}
     current = look({**NEW, **CANARY}, route(both)).route
