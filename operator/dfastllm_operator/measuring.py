@@ -4,7 +4,7 @@ It is lost in a restart: the window begins anew then, which counts as nothing, a
 before it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ from dfastllm_operator.delivery.restarts import restarts_since
 from dfastllm_operator.delivery.seen import pods_of
 from dfastllm_operator.gates.measurement import Measurement, Outcome
 from dfastllm_operator.observe import Observed
-from dfastllm_operator.pod_lifecycle import is_present
+from dfastllm_operator.pod_lifecycle import is_present, is_ready, never_ready
 
 logger = structlog.get_logger("rollout")
 
@@ -63,7 +63,8 @@ def source_of(asked: Rollout | None, namespace: str) -> Source:
 class _Kept:
     """Of one service: the window of `confirmed_at`, when was looked at it first and last.
 
-    `restarts` are those of before.
+    `restarts` are those of before. `served` are pods that were ready at one of the looks: they are
+    asked until they go, or what they do not say would not be missed.
     """
 
     confirmed_at: datetime
@@ -71,6 +72,7 @@ class _Kept:
     began_at: datetime
     looked_at: datetime | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)
+    served: set[str] = field(default_factory=set)
 
 
 class Measuring:
@@ -118,10 +120,9 @@ class Measuring:
             before = restarts_since(pods, None, {})
             kept = _Kept(status.confirmed_at, window, began_at=now, restarts=before)
             self._kept[key] = kept
-        targets = {
-            Side.STABLE: _targets(pods_of(observed, status.stable.slot)),
-            Side.CANDIDATE: _targets(pods),
-        }
+        sides = {Side.STABLE: pods_of(observed, status.stable.slot), Side.CANDIDATE: pods}
+        kept.served.update(_name(p) for side in sides.values() for p in side if is_ready(p))
+        targets = {side: _targets(its, kept.served) for side, its in sides.items()}
         trouble = ""
         source = self._source(observed.service.spec.rollout, key.namespace)
         try:
@@ -219,9 +220,14 @@ def _looked_at(status: RolloutStatus) -> bool:
     return status.phase in LOOKED_AT and believed and status.candidate is not None
 
 
-def _targets(pods: list[Json]) -> list[Pod]:
+def _targets(pods: list[Json], served: Collection[str] = ()) -> list[Pod]:
+    """Pods that may have had a request: one that is still loading has nothing to tell."""
     return [
-        Pod(str(pod["metadata"]["name"]), str((pod.get("status") or {}).get("podIP") or ""))
+        Pod(_name(pod), str((pod.get("status") or {}).get("podIP") or ""))
         for pod in pods
-        if is_present(pod)
+        if is_present(pod) and (_name(pod) in served or not never_ready(pod))
     ]
+
+
+def _name(pod: Json) -> str:
+    return str(pod["metadata"]["name"])

@@ -3,6 +3,9 @@
 This alone says which pods count: what Kubernetes lists may be over for a long time.
 """
 
+from datetime import datetime
+from typing import Any
+
 from dfastllm_operator.core import Json
 
 ENDED = frozenset({"Succeeded", "Failed"})
@@ -29,10 +32,35 @@ def is_leaving(pod: Json) -> bool:
 
 
 def is_ready(pod: Json) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-    return ready and not has_ended(pod)
+    return _condition(pod, "Ready").get("status") == "True" and not has_ended(pod)
+
+
+def never_ready(pod: Json) -> bool:
+    """Waiting for a node, starting or loading: nobody has sent it a request yet.
+
+    A node says of a pod that it is not ready before it says that it is initialized, and gives
+    another time when that changes. A pod whose times are not told may have been ready.
+    """
+    ready, initialized = _condition(pod, "Ready"), _condition(pod, "Initialized")
+    if not ready:
+        return True
+    if ready.get("status") == "True":
+        return False
+    since, began = (_time(said.get("lastTransitionTime")) for said in (ready, initialized))
+    return since is not None and began is not None and since <= began
 
 
 def _deleted(pod: Json) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _condition(pod: Json, kind: str) -> Json:
+    found = (pod.get("status") or {}).get("conditions") or ()
+    return next((c for c in found if c.get("type") == kind), {})
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

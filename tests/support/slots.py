@@ -62,6 +62,25 @@ def pod(
     return Seen(POD, {"metadata": metadata, "status": status})
 
 
+def loading(slot: str, revision: str, number: int = 0) -> Seen:
+    """A pod that has a node and was never ready, as its node tells it."""
+    made = pod(slot, revision, number, ready=False)
+    since = "2026-01-01T00:00:00Z"
+    made.body["status"]["conditions"] = [
+        {"type": "Initialized", "status": "True", "lastTransitionTime": since},
+        {"type": "Ready", "status": "False", "lastTransitionTime": since},
+    ]
+    return made
+
+
+def waiting(slot: str, revision: str, number: int = 0) -> Seen:
+    """A pod that no node has room for."""
+    made = pod(slot, revision, number, phase="Pending")
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    made.body["status"] = {"phase": "Pending", "conditions": [scheduled]}
+    return made
+
+
 def endpoints(slot: str, replicas: int, ready: int) -> Seen:
     """What gateways know of the pods of a slot."""
     service = f"demo-{slot}-predictor"

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,12 +15,13 @@ from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import RolloutSpec, Strategy
 from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
+from dfastllm_operator.core import Seen
 from dfastllm_operator.gates.measurement import Measurement, Outcome
 from dfastllm_operator.gates.plan import Plan
 from dfastllm_operator.measuring import Measuring, source_of
 from support.counted import CountedServer, sample
 from support.situations import observed
-from support.slots import pod, slot
+from support.slots import loading, pod, slot, waiting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = RolloutSpec(
@@ -202,6 +204,66 @@ def test_a_pod_that_has_ended_is_asked_for_nothing() -> None:
     source.down = "nobody there"
     found = Measuring(lambda *_: source).running(alone, POLICY, LEAVING, at(5))
     assert asyncio.run(found) == Running(), "nothing can run on it"
+
+
+class Some(Counted):
+    """Of the pods that are asked, only the first of each side answers."""
+
+    async def sample(self, targets: Targets, at: float) -> Sample:
+        found = await super().sample(targets, at)
+        looks = {}
+        for side, pods in targets.items():
+            problem = Unusable(Flaw.NO_DATA, "connection refused")
+            (reading,) = found.looks[side].readings.values()
+            looks[side] = Look({pods[0].name: reading}, {p.name: problem for p in pods[1:]})
+        return Sample(at, looks)
+
+
+BOTH = [*slot("a", "old"), *slot("b", "new")]
+
+
+@pytest.mark.parametrize("young", [loading, waiting])
+def test_a_pod_that_was_never_ready_is_not_missed(young: Callable[..., Seen]) -> None:
+    source = Some()
+    measuring = Measuring(lambda *_: source)
+    look = observed({}, [*BOTH, young("a", "old", 1), young("b", "new", 1)])
+    asyncio.run(measuring.look(look, POLICY, STATUS, at(10)))
+    source.answer(10)
+    found = asyncio.run(measuring.look(look, POLICY, STATUS, at(15)))
+    assert found is not None
+    assert found.outcome is Outcome.PASS
+    drains = measuring.running(look, POLICY, LEAVING, at(5))
+    assert asyncio.run(drains) == Running(), "no request runs on it"
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_pod_that_was_ready_and_says_nothing_is_missed(side: str) -> None:
+    source = Some()
+    measuring = Measuring(lambda *_: source)
+    revision = {"a": "old", "b": "new"}[side]
+
+    def outcome(seconds: float, *seen: Seen) -> Measurement:
+        source.answer(10)
+        look = observed({}, [*BOTH, *seen])
+        found = asyncio.run(measuring.look(look, POLICY, STATUS, at(seconds)))
+        assert found is not None
+        return found
+
+    outcome(10, pod(side, revision, 1))
+    lost = outcome(15, loading(side, revision, 1))
+    assert (lost.outcome, lost.window) == (Outcome.INCONCLUSIVE, NOW)
+    assert f"pod demo-{side}-predictor-1: connection refused" in lost.message
+    assert outcome(20).outcome is Outcome.PASS, "it is gone"
+
+
+def test_what_was_ready_before_an_operator_began_is_told_by_the_pod() -> None:
+    source = Some()
+    was_ready = loading("a", "old", 1)
+    was_ready.body["status"]["conditions"][1]["lastTransitionTime"] = "2026-01-01T00:00:01Z"
+    look = observed({}, [*BOTH, was_ready])
+    asyncio.run(Measuring(lambda *_: source).look(look, POLICY, STATUS, at(10)))
+    names = [p.name for p in source.asked[-1][Side.STABLE]]
+    assert names == ["demo-a-predictor-0", "demo-a-predictor-1"]
 
 
 LEAVING = replace(STATUS, candidate=None, leaving=Leaving("new", "b", NOW, 1))
