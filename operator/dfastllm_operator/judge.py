@@ -11,11 +11,19 @@ from dfastllm_operator import names
 from dfastllm_operator.apply import Trouble
 from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.canary.lingering import named
-from dfastllm_operator.canary.phase import RolloutPhase
+from dfastllm_operator.canary.phase import WITHDRAWING, RolloutPhase
+from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.decide import Plan
-from dfastllm_operator.delivery.seen import going, pods_of
-from dfastllm_operator.kinds import HPA, HTTP_ROUTE, INFERENCE_SERVICE, SCALED_OBJECT, Kind
+from dfastllm_operator.delivery.seen import address_of, going, pods_of
+from dfastllm_operator.kinds import (
+    HPA,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    SCALED_OBJECT,
+    SERVICE,
+    Kind,
+)
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.resources.route import hostname_of, own_gateway
 from dfastllm_operator.rollout import QUOTA, Rollout
@@ -313,8 +321,23 @@ def canary_progress(at: Situation) -> Verdict | None:
             parts.append(symptom.message)
     if status.message:
         parts.append(status.message)
-    parts.append(_late_pods(at))
+    parts += [_address_left_behind(at, status), _late_pods(at)]
     return Verdict(True, Reason.ROLLING_OUT, " ".join(part for part in parts if part))
+
+
+def _address_left_behind(at: Situation, status: RolloutStatus) -> str:
+    """Told by what is there now: the writes of this look may have switched it."""
+    taken = status.candidate if status.phase in WITHDRAWING else None
+    left = status.leaving or taken
+    if left is None or address_of(at.observed) != left.slot:
+        return ""
+    name = names.dns_label(at.observed.service.name)
+    refused = at.trouble(SERVICE)
+    why = f" {refused.message}" if refused else ""
+    return (
+        f"Service {name} still selects slot {left.slot}, so clients inside the cluster are "
+        f"there, and it stays.{why}"
+    )
 
 
 def _late_pods(at: Situation) -> str:

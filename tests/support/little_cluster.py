@@ -13,7 +13,7 @@ from dfastllm_operator import names
 from dfastllm_operator.analysis import Source
 from dfastllm_operator.census import Census
 from dfastllm_operator.core import Json, Key, Platform
-from dfastllm_operator.errors import Conflict, NotFound
+from dfastllm_operator.errors import Conflict, Forbidden, NotFound
 from dfastllm_operator.kinds import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
@@ -53,6 +53,7 @@ class LittleCluster:
         self.broken = ""
         self.image = "server:1"
         self.wish = 0
+        self.forbidden: Kind | None = None
         self.spoil: Callable[[Json], None] | None = None
         self._version = 100
         self._source = source
@@ -167,6 +168,8 @@ class LittleCluster:
         return True
 
     async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
+        if kind == self.forbidden:
+            raise Forbidden("you may not")
         made = deepcopy(body)
         before = self.objects.get((kind, made["metadata"]["name"]))
         fields = {f"f:{key}": {} for key in body if key not in ("apiVersion", "kind")}

@@ -28,6 +28,7 @@ from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.gates.measurement import Check, Measurement, Outcome
 from dfastllm_operator.gates.plan import Limits, Plan
+from support.rollout_slots import Pod, Slot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CANARY = RolloutSpec(
@@ -63,32 +64,6 @@ class Behavior:
     refused: str = ""
 
 
-@dataclass
-class Pod:
-    """`gpus` that it may hold: while it is updated in place, those of the larger of the two."""
-
-    ready_at: datetime | None
-    gpus: int
-    gone_at: datetime | None = None
-
-
-@dataclass
-class Slot:
-    revision: str
-    wanted: int
-    pods: list[Pod] = field(default_factory=list)
-    was_ready: bool = False
-    exists: bool = True
-    broken: bool = False
-    weightless_since: datetime | None = None
-    unready_since: datetime | None = None
-
-    @property
-    def live(self) -> list[Pod]:
-        """Those that are not on their way out."""
-        return [pod for pod in self.pods if pod.gone_at is None]
-
-
 @dataclass(frozen=True)
 class Moved:
     """A transition by its words; `ready` are stable's ready pods then."""
@@ -115,6 +90,8 @@ class World:
     written_at: datetime = START
     reported: dict[str, int] = field(default_factory=dict)
     accepts: bool = True
+    address: str = ""
+    switches: bool = True
     orders: Orders = NO_ORDERS
     obstacles: tuple[Obstacle, ...] = ()
     frozen: bool = False
@@ -141,6 +118,7 @@ class World:
             wanted=self.wanted,
             slots={name: self._seen(slot) for name, slot in self.slots.items()},
             route=RouteSeen(dict(self.weights), self._is_reported()) if self.weights else None,
+            address=self.address,
             served=self.served,
             gpus={r: self.behavior(r).gpus for r in self._revisions()},
             obstacles=self.obstacles,
@@ -253,6 +231,7 @@ class World:
         yield partial(self._allow, wanted.bounds)
         for one in wanted.slots:
             yield partial(self._apply, one.slot, one.revision, one.replicas)
+        yield partial(self._switch, wanted.serving)
         yield partial(self._route, dict(wanted.weights), wanted)
         for slot in wanted.remove:
             yield partial(self._remove, slot)
@@ -291,6 +270,15 @@ class World:
         for pod in live[replicas:]:
             pod.gone_at = self.now + timedelta(seconds=LEAVING_S)
 
+    def _switch(self, serving: str) -> None:
+        """The address inside the cluster; somebody may have taken the right to it away."""
+        if self.address == serving or (self.address and not self.switches):
+            return
+        if self.address in self.slots:
+            self.slots[self.address].unaddressed_since = self.now
+        self.slots[serving].unaddressed_since = None
+        self.address = serving
+
     def _route(self, weights: dict[str, int], wanted: Arrangement) -> None:
         assert sum(weights.values()) == 100, weights
         assert all(0 <= weight <= 100 for weight in weights.values())
@@ -305,6 +293,7 @@ class World:
     def _remove(self, name: str) -> None:
         slot = self.slots[name]
         assert name not in self.weights, "still in the route"
+        assert name != self.address, "clients inside the cluster are still there"
         status = self.status
         assert status.stable is not None
         assert name != status.stable.slot
@@ -319,10 +308,11 @@ class World:
         if leaving is None or not leaving.drained or (before.leaving and before.leaving.drained):
             return
         slot = self.slots.get(leaving.slot)
-        if slot is None or slot.weightless_since is None:
+        left = [t for t in (slot.weightless_since, slot.unaddressed_since) if t] if slot else []
+        if not left:
             return
         assert moved.stable is not None
-        passed = (self.now - slot.weightless_since).total_seconds()
+        passed = (self.now - max(left)).total_seconds()
         waited_for = self.wanted not in (moved.stable.revision, leaving.revision)
         least = self.spec.gateway_lag_s if waited_for else self.spec.scale_down_delay_s
         assert passed >= least, f"{leaving.slot} given up {passed} s after its weight"

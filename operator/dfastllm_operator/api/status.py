@@ -88,8 +88,11 @@ class RolloutSlot(Struct):
 class RolloutLeaving(RolloutSlot):
     """A revision on its way out."""
 
-    since: Time = Field(description="Since when the route gives it no traffic.")
+    since: Time = Field(description="Since when nothing leads traffic to it.")
     replicas: int = Field(ge=0, description="Replicas it keeps until it is drained.")
+    addressed: bool | None = Field(
+        default=None, description="Whether the address inside the cluster still leads to it."
+    )
     drained: bool | None = Field(default=None, description="Whether it may go.")
     cut: int | None = Field(
         default=None, ge=0, description="Requests that were running then, as far as pods told."

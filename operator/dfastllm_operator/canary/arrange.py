@@ -60,10 +60,12 @@ def _backend(look: Look, slot: str, share: int) -> dict[str, int]:
 
 
 def _removed(look: Look) -> tuple[str, ...]:
-    """A drained slot goes once the route does not name it any more."""
+    """A drained slot goes once neither the route nor the address names it any more."""
     leaving, route = look.status.leaving, look.seen.route
     if leaving is None or not leaving.drained:
         return ()
     if route is not None and leaving.slot in route.weights:
+        return ()
+    if look.leads_to(leaving.slot):
         return ()
     return (leaving.slot,)

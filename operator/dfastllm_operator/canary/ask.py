@@ -351,6 +351,11 @@ def without_weight(look: Look) -> bool:
     return look.status.leaving is None and look.without_weight
 
 
+def left_alone(look: Look) -> bool:
+    leaving = look.status.leaving
+    return leaving is not None and leaving.addressed and not look.leads_to(leaving.slot)
+
+
 def drained(look: Look) -> bool:
     leaving = look.status.leaving
     return leaving is not None and not leaving.drained and look.idle

@@ -88,6 +88,9 @@ def _waiting(look: Look) -> Obstacle | None:
     leaving = look.status.leaving
     if leaving is None or look.seen.wanted == leaving.revision:
         return None
+    if leaving.addressed and look.past(leaving.since, look.spec.gateway_lag_s):
+        text = f"Slot {leaving.slot} is in use: the address inside the cluster still leads to it."
+        return Obstacle(Reason.SLOT_BUSY, text)
     late = named(look.seen.slot(leaving.slot).going, look.now)
     return _busy(look, leaving.slot) if late else None
 

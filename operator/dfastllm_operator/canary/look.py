@@ -92,6 +92,8 @@ class Look:
         A route that never accepted any weight may never accept this one.
         """
         status = self.status
+        if status.candidate is not None and self.leads_to(status.candidate.slot):
+            return False  # it was stable for a while, and clients inside the cluster are there
         if not status.exposed or self.seen.route is None or self._shares(0):
             return True
         return status.confirmed == 0 and self.past(status.since, self.spec.progress_deadline_s)
@@ -126,7 +128,7 @@ class Look:
         leaving, idle_from = self.status.leaving, self.idle_from
         if leaving is None or idle_from is None or self.now < idle_from:
             return False
-        if self.share_of(leaving.slot):
+        if self.share_of(leaving.slot) or self.leads_to(leaving.slot):
             return False
         seen = self.seen.slot(leaving.slot)
         empty = seen.running == 0 and not seen.unanswered
@@ -154,6 +156,10 @@ class Look:
     def share_of(self, slot: str) -> int:
         """The weight of a slot in the route as it is written."""
         return self.seen.route.weights.get(slot, 0) if self.seen.route else 0
+
+    def leads_to(self, slot: str) -> bool:
+        """The address inside the cluster does."""
+        return self.seen.address == slot
 
     def order(self, kind: str) -> Order | None:
         """An order that nobody has handled yet."""

@@ -19,7 +19,7 @@ def adopt(look: Look) -> RolloutStatus:
     seen = look.seen.slot(other)
     if seen.empty:
         return _enter(look, status, RolloutPhase.STABLE)
-    leaving = Leaving(seen.revision, other, look.now, seen.wanted)
+    leaving = Leaving(seen.revision, other, look.now, seen.wanted, addressed=look.leads_to(other))
     return _enter(look, replace(status, leaving=leaving), RolloutPhase.FINALIZING)
 
 
@@ -199,6 +199,7 @@ def swap(look: Look) -> RolloutStatus:
         status.stable.slot,
         look.now,
         max(status.floor, look.stable_seen.wanted),
+        addressed=look.leads_to(status.stable.slot),
     )
     resting = _rest(look, RolloutPhase.FINALIZING, stable=status.candidate)
     return replace(
@@ -276,6 +277,13 @@ def leave(look: Look) -> RolloutStatus:
         drained=not status.exposed,
     )
     return replace(status, candidate=None, leaving=leaving, confirmed=0, confirmed_at=None)
+
+
+def left_alone(look: Look) -> RolloutStatus:
+    """The address leads elsewhere by now: those who act on it have the delay from here on."""
+    assert look.status.leaving is not None
+    leaving = replace(look.status.leaving, addressed=False, since=look.now)
+    return replace(look.status, leaving=leaving)
 
 
 def drained(look: Look) -> RolloutStatus:

@@ -106,7 +106,8 @@ class Observation:
     `wanted` is the hash of what the spec asks for. `serving` is the slot and revision that serve
     when no status says so: after an upgrade, or when the status was lost. `served` is the revision
     that was complete last, all its pods ready. `gpus` are the GPUs of
-    one replica by revision. `obstacles` are what a canary lacks, but for room. `frozen` is
+    one replica by revision. `address` is the slot that the address inside the cluster leads to, ""
+    when to none. `obstacles` are what a canary lacks, but for room. `frozen` is
     `spec.paused`, `paused_since` when it was set, while the status still says so and the spec does
     not any more. `scaler_healthy` None: there is none, or it has not said.
     """
@@ -114,6 +115,7 @@ class Observation:
     wanted: str
     slots: Mapping[str, SlotSeen] = field(default_factory=dict)
     route: RouteSeen | None = None
+    address: str = ""
     serving: tuple[str, str] | None = None
     served: str = ""
     gpus: Mapping[str, int] = field(default_factory=dict)

@@ -21,16 +21,18 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A slot on its way out: without weight, as the route reported at `since`.
+    """A slot on its way out: nothing leads to it since `since`.
 
-    It keeps `replicas` until it is `drained`. `cut` are the requests that were running then, as far
-    as pods told: `unanswered` ones did not.
+    The route reported so. `addressed`: the address inside the cluster leads to it all the same. It
+    keeps `replicas` until it is `drained`. `cut` are the requests that were running then, as far as
+    pods told: `unanswered` ones did not.
     """
 
     revision: str
     slot: str
     since: datetime
     replicas: int
+    addressed: bool = False
     drained: bool = False
     cut: int = 0
     unanswered: int = 0

@@ -271,6 +271,9 @@ TABLE: tuple[Transition, ...] = (
     *_from((P.FINALIZING,), P.ROLLING_BACK, "former stable again", ask.former, moves.swap_back),
     *_from((P.ROLLING_BACK,), None, "asked for another", ask.forgiven, moves.forgive, silent=True),
     *_from(WITHDRAWING, None, "without weight", ask.without_weight, moves.leave, silent=True),
+    *_from(
+        (P.FINALIZING,), None, "address switched", ask.left_alone, moves.left_alone, silent=True
+    ),
     *_from((P.FINALIZING, *WITHDRAWING), None, "drained", ask.drained, moves.drained, silent=True),
     *_from((P.FINALIZING,), P.STABLE, "slot empty", ask.gone, moves.rest),
     *_from((P.ROLLING_BACK,), P.FAILED, "slot empty", ask.gone_failed, moves.fail, warning=True),

@@ -32,6 +32,7 @@ from dfastllm_operator.kinds import (
     INFERENCE_SERVICE,
     POD,
     SCALED_OBJECT,
+    SERVICE,
 )
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.pod_lifecycle import is_leaving, is_present, is_ready
@@ -74,6 +75,7 @@ def observation(
             for slot in names.SLOTS
         },
         route=splitting_of(observed).seen(observed),
+        address=address_of(observed),
         serving=_serving(observed.status),
         served=str(observed.status.get("revision") or ""),
         gpus=gpus,
@@ -91,6 +93,15 @@ def pods_of(observed: Observed, slot: str) -> list[Json]:
     service = observed.service
     app = names.app_label(names.predictor(service.name, service.namespace, slot))
     return [s.body for s in observed.of(POD) if _labels(s.body).get("app") == app]
+
+
+def address_of(observed: Observed) -> str:
+    """The slot that the Service of the CR's name selects; "" when neither, or it is not ours."""
+    service = observed.service
+    made = observed.owned(SERVICE, names.dns_label(service.name))
+    app = ((made.body.get("spec") or {}).get("selector") or {}).get("app") if made else None
+    predictors = {s: names.predictor(service.name, service.namespace, s) for s in names.SLOTS}
+    return next((s for s, name in predictors.items() if names.app_label(name) == app), "")
 
 
 def going(pods: Iterable[Json]) -> Iterator[Going]:

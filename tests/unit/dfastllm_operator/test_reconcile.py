@@ -294,6 +294,25 @@ def test_a_candidate_that_never_gets_ready_gets_no_traffic_and_goes() -> None:
     assert cluster.named(INFERENCE_SERVICE) == ["demo-a"]
 
 
+def test_the_former_slot_stands_until_the_address_inside_the_cluster_is_switched() -> None:
+    cluster, _ = begun()
+    cluster.edit(decoding={"threshold": 0.8})
+    cluster.forbidden = SERVICE
+    list(cluster.until("Finalizing"))
+    for _ in range(40):
+        cluster.tick()
+    assert cluster.objects[SERVICE, "demo"]["spec"]["selector"] == {"app": "isvc.demo-a-predictor"}
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-a", "demo-b"]
+    assert cluster.weights["b"] == 100
+    said = cluster.said("Progressing")
+    assert "Service demo still selects slot a" in said
+    assert "you may not" in said
+    cluster.forbidden = None
+    waited = sum(1 for _ in cluster.until("Stable"))
+    assert waited >= 5, "scaleDownDelay begins with the switch"
+    assert cluster.named(INFERENCE_SERVICE) == ["demo-b"]
+
+
 def test_an_evicted_pod_is_in_nobodys_way() -> None:
     gpus = {"resources": {"gpu": {"count": 1}}, "rollout": {**CANARY, "maxGPUs": 2}}
     cluster, _ = begun(**gpus)

@@ -8,7 +8,7 @@ import pytest
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.state import Assigned
 from dfastllm_operator.gates.measurement import Outcome
-from support.rollout_plays import changing
+from support.rollout_plays import at_rest, changing
 from support.rollout_world import CANARY, Behavior
 
 P = RolloutPhase
@@ -64,6 +64,64 @@ def test_pods_that_do_not_answer_are_waited_for_and_told(
     (said,) = (n.message for n in world.told if n.reason == "StreamsCut")
     assert said.startswith(told)
     assert said.endswith("and are cut; 2 pods did not answer.")
+
+
+def test_a_slot_stays_while_the_address_inside_the_cluster_leads_to_it() -> None:
+    world = changing()
+    world.switches = False
+    world.run_until(P.FINALIZING)
+    world.run(300)
+    assert world.address == "a"
+    assert world.ready("a") == 2, "neither the delay nor drain.timeout ends it"
+    assert world.status.phase is P.FINALIZING
+    world.switches = True
+    switched = world.now
+    while world.status.leaving is not None and not world.status.leaving.drained:
+        world.tick()
+    assert world.now - switched >= timedelta(seconds=10), "the delay begins with the switch"
+    world.run_until(P.STABLE)
+    at_rest(world, "B")
+    assert world.address == "b"
+
+
+def test_a_newer_revision_is_told_what_keeps_the_slot() -> None:
+    world = changing()
+    world.switches = False
+    world.run_until(P.FINALIZING)
+    world.wanted = "C"
+    world.run(20)
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "SlotBusy"
+    assert "the address inside the cluster still leads to it" in world.last.blocked.message
+    world.switches = True
+    world.run_until(P.PREPARING)
+    assert world.status.candidate == Assigned("C", "a")
+
+
+def test_a_former_stable_that_comes_back_may_find_its_address_where_it_was() -> None:
+    world = changing()
+    world.switches = False
+    world.run_until(P.FINALIZING)
+    world.wanted = "A"
+    world.run_until(P.STABLE)
+    at_rest(world, "A")
+
+
+def test_a_candidate_that_was_stable_stands_while_the_address_leads_to_it() -> None:
+    world = changing()
+    world.spec = replace(CANARY, scale_down_delay_s=100)
+    world.run_until(P.FINALIZING).run(5)
+    assert world.address == "b"
+    world.switches = False
+    world.wanted = "A"
+    world.run(300)
+    assert world.status.phase is P.ROLLING_BACK
+    assert world.weights == {"a": 100, "b": 0}
+    assert world.ready("b") == 2
+    world.switches = True
+    world.run_until(P.STABLE)
+    at_rest(world, "A")
 
 
 def test_pods_that_do_not_go_are_named_to_whoever_waits_for_their_slot() -> None:

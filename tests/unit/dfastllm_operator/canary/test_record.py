@@ -39,6 +39,7 @@ FULL = RolloutStatus(
         RolloutStatus(),
         FULL,
         replace(FULL, candidate=None, leaving=Leaving("B", "b", NOW, 2, drained=True, cut=3)),
+        replace(FULL, candidate=None, leaving=Leaving("B", "b", NOW, 2, addressed=True)),
     ],
 )
 def test_a_status_reads_as_it_was_written(status: RolloutStatus) -> None:

@@ -21,6 +21,7 @@ from dfastllm_operator.kinds import (
     HTTP_ROUTE,
     INFERENCE_SERVICE,
     SCALED_OBJECT,
+    SERVICE,
     Kind,
 )
 from dfastllm_operator.revision import revision_hash
@@ -162,6 +163,19 @@ def test_a_route_that_one_parent_does_not_resolve_is_not_current() -> None:
     found = look({**NEW, **CANARY}, seen).route
     assert found is not None
     assert not found.current
+
+
+def test_the_address_leads_where_the_service_of_ours_selects() -> None:
+    def inside(app: str, name: str = "demo") -> str:
+        metadata = {"name": name, "ownerReferences": OWNER}
+        body = {"metadata": metadata, "spec": {"selector": {"app": app}}}
+        return look(NEW, Seen(SERVICE, body)).address
+
+    assert inside("isvc.demo-a-predictor") == "a"
+    assert inside("isvc.demo-b-predictor") == "b"
+    assert inside("isvc.other-predictor") == ""
+    assert inside("isvc.demo-a-predictor", "other") == ""
+    assert look(NEW).address == ""
 
 
 def test_without_a_route_there_is_none() -> None:
