@@ -59,7 +59,7 @@ def reaping(stage: Stage, on_write: Callable[[Recorded], None]) -> Iterator[None
     def revive() -> None:
         while not over.wait(POLL_S):
             if not stage.operator.running:
-                stage.restart(**TALKATIVE)
+                stage.restart(**TALKATIVE, wait=False)  # it may be killed before it is ready
 
     thread = threading.Thread(target=revive, name="revival")
     stage.proxy.ledger.on_write(on_write)
@@ -70,5 +70,7 @@ def reaping(stage: Stage, on_write: Callable[[Recorded], None]) -> Iterator[None
         stage.proxy.ledger.forget()
         over.set()
         thread.join()
-        if not stage.operator.running:
+        if stage.operator.running:
+            stage.operator.wait_ready()
+        else:
             stage.restart(**TALKATIVE)
