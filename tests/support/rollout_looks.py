@@ -55,7 +55,7 @@ def _status(phase: RolloutPhase, chance: Random) -> RolloutStatus:
         since=_before(chance),
         stable=Assigned("A", "a") if known else None,
         candidate=Assigned("B", "b") if candidate else None,
-        leaving=Leaving("B", "b", _before(chance), 1, drained=_coin(chance)) if leaving else None,
+        leaving=_leaving(chance) if leaving else None,
         step=chance.choice((0, 1)),
         weight=weight,
         confirmed=weight if _mostly(chance) else 0,
@@ -72,6 +72,12 @@ def _status(phase: RolloutPhase, chance: Random) -> RolloutStatus:
         tally=_tally(chance),
         handled=Handled(promote="B/0"),
     )
+
+
+def _leaving(chance: Random) -> Leaving:
+    addressed = not _mostly(chance)
+    drained = not addressed and _coin(chance)
+    return Leaving("B", "b", _before(chance), 1, addressed=addressed, drained=drained)
 
 
 def _cause(phase: RolloutPhase, chance: Random) -> Cause | None:
@@ -101,6 +107,7 @@ def _seen(status: RolloutStatus, chance: Random) -> Observation:
         route=route if _mostly(chance) else None,
         serving=chance.choice((None, ("a", "A"))),
         served="A",
+        address=chance.choice(("", "a", "a", "b")),
         gpus=dict.fromkeys("ABC", chance.choice((0, 1, 2))),
         obstacles=() if _mostly(chance) else (Obstacle("GatewayApiMissing", "Install it."),),
         orders=Orders(**{kind: _order(chance) for kind in ("promote", "abort", "retry")}),
