@@ -128,6 +128,19 @@ class LittleCluster:
         }
         self._put(SERVICE_RESOURCE, body)
 
+    def meddle(self, kind: Kind, name: str, edit: Callable[[Json], None]) -> None:
+        """Somebody edits an object by hand."""
+        body = deepcopy(self.objects[kind, name])
+        edit(body)
+        body["metadata"]["generation"] += 1
+        self._put(kind, body)
+
+    def take(self, kind: Kind, name: str) -> Json:
+        """Somebody deletes an object; what it was."""
+        gone = self.objects[kind, name]
+        self._drop(kind, name)
+        return gone
+
     def evict(self, pod: str) -> None:
         """Its node ends it. It stays listed, and KServe's Deployment makes another."""
         over = deepcopy(self.objects[POD, pod])
