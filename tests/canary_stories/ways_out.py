@@ -141,6 +141,31 @@ for _phase in IN_PHASE:
         story(f"held-in-{_phase.lower()}")(partial(user_pause, phase=_phase))
 
 
+def routeless(scene: Scene, phase: P) -> None:
+    """It waits for a route, however long, and goes on where it was."""
+    first = begin(scene, phase)
+    pods = scene.uids()
+    revision = lead(scene, phase, 0.51)
+    scene.edit(ingress={"enabled": False})
+    scene.reach(P.PAUSED, cause="NoRoute")
+    scene.edit(rollout={"progressDeadline": "2s"})
+    held = scene.services.wait("RolloutBlocked", "True", "NoOwnRoute", scene.name, WITHIN_S)
+    assert "rollout.strategy RollingUpdate would go without a gate" in held["message"]
+    before = scene.rollout
+    time.sleep(3)  # beyond the deadline
+    assert (scene.phase, scene.rollout["weight"]) == (P.PAUSED, before["weight"])
+    assert scene.uids(first) == pods, "stable is left alone"
+    scene.edit(ingress=None, rollout={"progressDeadline": "5m"})
+    scene.pass_through(P.PROMOTING if phase is P.PROMOTING else P.STEPPING)
+    scene.reach(phase, candidate={"revision": revision, "slot": "b"})
+    scene.services.wait("RolloutBlocked", "False", "NotBlocked", scene.name, WITHIN_S)
+    scene.delete()
+
+
+for _phase in (P.STEPPING, P.ANALYZING, P.PAUSED, P.PROMOTING):
+    story(f"routeless-in-{_phase.lower()}")(partial(routeless, phase=_phase))
+
+
 def worse(scene: Scene, phase: P) -> None:
     """It has weight, and does not answer as it did while it waits for its next pod."""
     begin(scene, phase)

@@ -41,6 +41,7 @@ CANARY = RolloutSpec(
 )
 SHOWN: Json = {"metric": "tokensPerSecond", "outcome": str(Outcome.SHOWN), "candidate": "80.00"}
 """Beside each measurement; it must not count for anything."""
+NO_GATEWAY = Obstacle("GatewayApiMissing", "Install the Gateway API.")
 NO_ORDERS = Orders()
 NO_BOUNDS = Bounds()
 LEAVING_S = 2.0
@@ -90,6 +91,7 @@ class World:
     written_at: datetime = START
     reported: dict[str, int] = field(default_factory=dict)
     accepts: bool = True
+    gateway: bool = True
     address: str = ""
     switches: bool = True
     orders: Orders = NO_ORDERS
@@ -121,7 +123,7 @@ class World:
             address=self.address,
             served=self.served,
             gpus={r: self.behavior(r).gpus for r in self._revisions()},
-            obstacles=self.obstacles,
+            obstacles=self.obstacles if self.gateway else (NO_GATEWAY, *self.obstacles),
             orders=self.orders,
             measurement=self._measurement(),
             scaler_healthy=self.scaler_healthy,
@@ -287,7 +289,7 @@ class World:
                 continue
             assert not weight or self.ready(name), f"weight {weight} to {name} without endpoints"
             assert self.slots[name].was_ready, f"{name} in the route, never ready"
-        if weights != self.weights:
+        if weights != self.weights and self.gateway:
             self.weights, self.written_at = weights, self.now
 
     def _remove(self, name: str) -> None:
@@ -336,6 +338,7 @@ class World:
             if stable is not None and stable.slot == name and ready == slot.wanted:
                 self.served = slot.revision
         self.held = self._gpus()
+        self.weights = self.weights if self.gateway else {}
         if self._is_reported():
             for name, slot in self.slots.items():
                 had, has = self.reported.get(name, 0), self.weights.get(name, 0)

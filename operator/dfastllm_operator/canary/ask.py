@@ -138,6 +138,9 @@ def _unready(look: Look) -> bool:
 
 
 def _unreported(look: Look) -> bool:
+    """A route that cannot be made is late by nobody's fault: it is waited for."""
+    if look.routeless:
+        return False
     return look.status.weight == target(look).weight and not look.reported
 
 
@@ -186,6 +189,15 @@ def weighable(look: Look) -> bool:
 
 def reported(look: Look) -> bool:
     return not _waits_for_weight(look) and look.reported
+
+
+def routeless(look: Look) -> bool:
+    return look.routeless
+
+
+def routeless_in_pause(look: Look) -> bool:
+    """Without a route no traffic comes, which says nothing of the candidate."""
+    return _in_step_pause(look) and look.routeless
 
 
 def scaler_unhealthy(look: Look) -> bool:
@@ -292,6 +304,8 @@ def resumable(look: Look) -> bool:
             return conclusive or (not _as_it_was(look) and look.candidate_seen.ready > 0)
         case Cause.NO_ROOM:
             return _fits(look) and not refused(look)
+        case Cause.NO_ROUTE:
+            return not look.routeless
         case Cause.SCALER_UNHEALTHY:
             return look.seen.scaler_healthy is not False
         case _:

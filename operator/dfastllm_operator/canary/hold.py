@@ -97,7 +97,7 @@ def _waiting(look: Look) -> Obstacle | None:
 
 def _midway(look: Look) -> Obstacle | None:
     """What stops a candidate that was accepted; it keeps what it has of size and traffic."""
-    if look.seen.obstacles and look.seen.route is None:
+    if look.routeless:
         first = look.seen.obstacles[0]
         return Obstacle(first.reason, f"{first.message} {WAY_OUT}")
     if look.status.phase is RolloutPhase.PAUSED and look.status.cause is Cause.NO_ROOM:

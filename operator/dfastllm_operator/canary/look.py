@@ -86,6 +86,11 @@ class Look:
         return self._asks(self.status.weight)
 
     @property
+    def routeless(self) -> bool:
+        """There is no route, and something is in the way of one."""
+        return self.seen.route is None and bool(self.seen.obstacles)
+
+    @property
     def without_weight(self) -> bool:
         """The candidate gets no request any more, as far as anybody can tell.
 

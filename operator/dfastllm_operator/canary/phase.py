@@ -40,6 +40,7 @@ class Cause(Described):
     INCONCLUSIVE = "Inconclusive", "The metrics said nothing for `inconclusiveLimit` looks."
     SOURCE_FAILED = "SourceFailed", "The metrics could not be read for `errorLimit` looks."
     NO_ROOM = "NoRoom", "The next size of the candidate does not fit `maxGPUs`, or a quota."
+    NO_ROUTE = "NoRoute", "The route that splits the traffic is gone, and cannot be made anew."
     SCALER_UNHEALTHY = "ScalerUnhealthy", "The autoscaler of stable reports that it cannot scale."
 
     # It goes on by order.
@@ -69,6 +70,7 @@ HOLDS = frozenset(
         Cause.INCONCLUSIVE,
         Cause.SOURCE_FAILED,
         Cause.NO_ROOM,
+        Cause.NO_ROUTE,
         Cause.SCALER_UNHEALTHY,
     }
 )

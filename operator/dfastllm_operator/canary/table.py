@@ -176,6 +176,22 @@ TABLE: tuple[Transition, ...] = (
         ask.paused_by_user,
         _paused(Cause.USER_PAUSE, words.of_user),
     ),
+    *_from(
+        (P.STEPPING, P.ANALYZING, P.PROMOTING),
+        P.PAUSED,
+        "no route",
+        ask.routeless,
+        _paused(Cause.NO_ROUTE, words.of_obstacle),
+        warning=True,
+    ),
+    *_from(
+        (P.PAUSED,),
+        None,
+        "no route",
+        ask.routeless_in_pause,
+        _held(Cause.NO_ROUTE, words.of_obstacle),
+        silent=True,
+    ),
     *_from((P.PREPARING,), P.STEPPING, "ready", ask.sized, moves.first_step),
     *_from(
         (P.PREPARING,),

@@ -69,6 +69,10 @@ def of_room(look: Look) -> str:
     )
 
 
+def of_obstacle(look: Look) -> str:
+    return look.seen.obstacles[0].message
+
+
 def of_scaler(_: Look) -> str:
     return "The autoscaler of stable cannot scale: see condition ScalerReady."
 

@@ -12,6 +12,7 @@ from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Step, Strategy
 from dfastllm_operator.canary.state import Assigned
 from dfastllm_operator.gates.measurement import Outcome
+from dfastllm_operator.gates.plan import OnInconclusive
 from support.rollout_plays import at_rest, changing, serving, stepping_to
 from support.rollout_world import CANARY, Behavior, World
 
@@ -345,12 +346,90 @@ def test_a_promotion_waits_for_gpus_and_not_against_the_deadline() -> None:
     at_rest(world, "B")
 
 
-def test_a_route_that_is_taken_away_is_said_to_hold_the_change() -> None:
+def test_what_is_in_the_way_of_a_new_route_holds_nothing_while_the_old_one_is_there() -> None:
     world = stepping_to(changing(), 10)
     world.obstacles = (Obstacle("NoOwnRoute", "No route."),)
     world.reconcile()
     assert world.last is not None
     assert world.last.blocked is None, "it goes on while its route is there"
+
+
+def begun(phase: RolloutPhase) -> World:
+    """A rollout in that phase; none of them would end by itself."""
+    if phase is P.ANALYZING:
+        return stepping_to(changing(), 10)
+    if phase is P.PROMOTING:
+        world = stepping_to(changing(), 10)
+        world.accepts = False
+        world.order("promote")
+        return world.run_until(P.PROMOTING)
+    world = changing()
+    world.accepts = False
+    return world.run_until(P.STEPPING)
+
+
+@pytest.mark.parametrize("phase", [P.STEPPING, P.ANALYZING, P.PROMOTING])
+def test_a_rollout_whose_gateway_goes_is_held_without_a_deadline(phase: RolloutPhase) -> None:
+    world = begun(phase)
+    weight = world.status.weight
+    world.gateway = False
+    world.behaviors["B"] = Behavior(says=Outcome.INCONCLUSIVE)
+    world.run(3000)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROUTE)
+    assert world.status.weight == weight
+    assert world.ready("a") == 2, "stable is left as it is"
+    assert world.last is not None
+    assert world.last.blocked is not None
+    assert world.last.blocked.reason == "GatewayApiMissing"
+    assert "RollingUpdate would go without a gate" in world.last.blocked.message
+    assert world.status.message == "Install the Gateway API."
+    world.gateway = world.accepts = True
+    world.behaviors["B"] = Behavior()
+    world.run(200)
+    at_rest(world, "B")
+    assert P.ROLLING_BACK not in world.phases
+
+
+def test_a_deadline_that_passed_before_the_gateway_went_was_seen_is_not_held_against_it() -> None:
+    world = begun(P.STEPPING)
+    world.gateway = False
+    world.now += timedelta(seconds=1000)
+    world.tick()
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROUTE)
+
+
+def test_a_gateway_that_goes_in_a_pause_is_no_silence_of_the_metrics() -> None:
+    world = changing()
+    limits = replace(CANARY.analysis.limits, on_inconclusive=OnInconclusive.ABORT)
+    analysis = replace(CANARY.analysis, limits=limits)
+    world.spec = replace(CANARY, analysis=analysis, steps=(Step(10, pause_s=600), Step(100)))
+    world.run_until(P.PAUSED)
+    world.gateway = False
+    world.behaviors["B"] = Behavior(says=Outcome.INCONCLUSIVE)
+    world.run(1000)
+    assert (world.status.phase, world.status.cause) == (P.PAUSED, Cause.NO_ROUTE)
+    world.gateway = True
+    world.behaviors["B"] = Behavior()
+    world.tick()
+    assert world.status.phase is P.STEPPING, "the step is looked at anew"
+    assert world.status.confirmed == 10
+    world.run(800)
+    at_rest(world, "B")
+
+
+def test_what_is_held_for_its_gateway_can_be_ended_and_still_fails() -> None:
+    world = begun(P.ANALYZING)
+    world.gateway = False
+    world.run_until(P.PAUSED)
+    world.order("abort")
+    world.run_until(P.FAILED)
+    assert world.status.cause is Cause.ABORTED
+    world = begun(P.ANALYZING)
+    world.gateway = False
+    world.run_until(P.PAUSED)
+    world.lose("b")
+    world.run_until(P.FAILED)
+    assert world.status.cause is Cause.LOST_READINESS
 
 
 def test_an_unhealthy_scaler_holds_the_rollout() -> None:

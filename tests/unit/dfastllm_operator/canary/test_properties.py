@@ -62,6 +62,7 @@ wishes: st.SearchStrategy[Action] = st.one_of(
 faults: st.SearchStrategy[Action] = st.one_of(
     st.booleans().map(lambda b: _set("accepts", b)),
     st.booleans().map(lambda b: _set("switches", b)),
+    st.booleans().map(lambda b: _set("gateway", b)),
     st.sampled_from(["stable", "candidate", "candidate"]).map(
         lambda role: lambda world: world.lose_role(role)
     ),
@@ -92,7 +93,7 @@ def begun(max_gpus: int | None = None) -> World:
 def healed(world: World) -> World:
     """Nothing is broken, held or odd any more."""
     world.accepts, world.obstacles, world.frozen, world.scaler_healthy = True, (), False, None
-    world.switches = True
+    world.switches = world.gateway = True
     world.spec = replace(CANARY, max_gpus=world.spec.max_gpus)
     world.orders = replace(world.orders, promote=None, abort=None, retry=None)
     world.mend()
