@@ -3,8 +3,10 @@
 from canary_stories.book import story
 from canary_stories.going_out import HOLDS_LONG
 from cluster.nodes import HOLD
-from dfastllm_operator.kinds import SERVICE_RESOURCE
-from support.scene import P, Scene
+from dfastllm_operator.kinds import HTTP_ROUTE, INFERENCE_SERVICE, SERVICE_RESOURCE
+from support.kubeapi import Json
+from support.process import until
+from support.scene import WITHIN_S, P, Scene
 
 
 @story("lost")
@@ -54,6 +56,36 @@ def a_candidate_that_runs_out_of_memory_under_traffic_is_rolled_back(scene: Scen
     scene.lose(bad, oom=True)
     failed = scene.reach(P.FAILED, failed=bad)
     assert "memory" in failed["message"]
+
+
+@story("meddled")
+def what_is_edited_and_deleted_by_hand_on_the_way_comes_back(scene: Scene) -> None:
+    scene.begin(steps=[{"weight": 10, "pause": "forever"}])
+    new = scene.change(0.6)
+    scene.reach(P.PAUSED, cause="StepPause")
+    api, namespace = scene.services.api, scene.stage.namespace
+    (rule,) = api.get(HTTP_ROUTE, namespace, scene.name)["spec"]["rules"]
+    even = [{**backend, "weight": 50} for backend in rule["backendRefs"]]
+    edited = {"spec": {"rules": [{**rule, "backendRefs": even}]}}
+    api.merge(HTTP_ROUTE, namespace, scene.name, edited)
+    until(lambda: {"a": 50, "b": 50} in scene.weights(), "edited", WITHIN_S)
+    scene.weigh({"a": 90, "b": 10})
+    assert (scene.phase, scene.rollout["weight"]) == (P.PAUSED, 10)
+    stable = f"{scene.name}-a"
+    before = api.get(INFERENCE_SERVICE, namespace, stable)
+    api.delete(INFERENCE_SERVICE, namespace, stable)
+
+    def again() -> Json | None:
+        found = api.find(INFERENCE_SERVICE, namespace, stable)
+        return found if found and found["metadata"]["uid"] != before["metadata"]["uid"] else None
+
+    made: Json = until(again, f"{stable} is made again", WITHIN_S)
+    assert made["spec"] == before["spec"], "the spec of the service has moved on, its record stays"
+    for marks in ("labels", "annotations", "ownerReferences"):
+        assert made["metadata"].get(marks) == before["metadata"].get(marks)
+    scene.order("promote")
+    scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
+    scene.settle()
 
 
 @story("forgotten")
