@@ -175,6 +175,22 @@ def a_scaler_that_fails_holds_the_rollout(scene: Scene) -> None:
     scene.reach(P.ANALYZING, weight=10)
 
 
+def pods_that_get_a_gpu_in_place_are_as_many_as_there_are_gpus(scene: Scene) -> None:
+    """No canary, and no scaler: the number comes down before the pods are replaced."""
+    scene.begin(strategy="RollingUpdate", replicas=4, maxGPUs=3)
+    assert counts(scene, "a") == [4], "without a GPU nothing limits them"
+    old = scene.stable
+    scene.edit(resources={"gpu": {"count": 1}})
+    until(lambda: scene.stable != old, "updated in its slot", WITHIN_S)
+    scene.settle()
+    assert len(scene.uids(scene.stable)) == 3
+    asked = [
+        (b["spec"]["replicas"], gpus(b)) for b in past(scene, DEPLOYMENT, deployment(scene, "a"))
+    ]
+    assert [form for form, _ in groupby(asked)] == [(4, 0), (3, 0), (3, 1)]
+    assert scene.services.get(scene.name)["status"]["rollout"]["phase"] == P.STABLE
+
+
 STORIES: dict[str, Callable[[Scene], None]] = {
     "elastic": an_autoscaler_adds_to_stable_and_follows_the_promotion,
     "queued": keda_is_told_to_take_nothing_away,
@@ -183,6 +199,7 @@ STORIES: dict[str, Callable[[Scene], None]] = {
     "asleep": without_a_ready_pod_it_goes_out_as_a_first_deployment,
     "outside": somebody_elses_scaler_is_not_contradicted,
     "own": a_scaler_of_the_service_itself_goes_on,
+    "in-place": pods_that_get_a_gpu_in_place_are_as_many_as_there_are_gpus,
     "unwell": a_scaler_that_fails_holds_the_rollout,
 }
 
@@ -251,6 +268,12 @@ def counts(scene: Scene, slot: str) -> list[int]:
     """Each number of replicas its Deployment ever asked for, in turn."""
     asked = [body["spec"]["replicas"] for body in past(scene, DEPLOYMENT, deployment(scene, slot))]
     return [count for count, _ in groupby(asked)]
+
+
+def gpus(deployment: Json) -> int:
+    """Of one pod."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return int(container["resources"].get("limits", {}).get("nvidia.com/gpu", 0))
 
 
 def lowered(scene: Scene, slot: str, before: int | None = None) -> list[tuple[int, int]]:
