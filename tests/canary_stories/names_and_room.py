@@ -4,7 +4,8 @@ import yaml
 
 from canary_stories.book import story
 from canary_stories.going_out import HOLDS_LONG
-from dfastllm_operator.kinds import CONFIG_MAP, INFERENCE_SERVICE, Kind
+from dfastllm_operator import names
+from dfastllm_operator.kinds import CONFIG_MAP, CONTROLLER_REVISION, INFERENCE_SERVICE, Kind
 from dfastllm_operator.names import SLOTS
 from support.kubeapi import Json
 from support.scene import WITHIN_S, P, Scene
@@ -17,7 +18,8 @@ CLASS = "system-node-critical"
 
 @story("renamed")
 def both_sides_of_a_split_answer_to_the_same_names(scene: Scene) -> None:
-    scene.begin(steps=[{"weight": 50}], analysis=HOLDS_LONG)
+    first = scene.begin(steps=[{"weight": 50}], analysis=HOLDS_LONG)
+    record = _record(scene, first)
     new = scene.change(0.6, model={"uri": TINY, "name": "new"})
     scene.reach(P.ANALYZING)
     assert _started_with(scene) == {"a": ["renamed"], "b": ["new", "renamed"]}
@@ -35,6 +37,17 @@ def both_sides_of_a_split_answer_to_the_same_names(scene: Scene) -> None:
     scene.change(0.8, model={"uri": TINY, "name": "newest"})
     scene.reach(P.ANALYZING)
     assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["newest", "new", "renamed"]}
+    scene.edit(decoding=None, model={"uri": TINY, "name": None})
+    scene.reach(P.ANALYZING, candidate={"revision": first, "slot": "a"})
+    assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["renamed", "new"]}
+    assert _record(scene, first) == record, "it has other names now, and was never away"
+
+
+def _record(scene: Scene, revision: str) -> tuple[str, Json]:
+    """Which object it is, and what cannot change of it."""
+    body = scene.services.child(CONTROLLER_REVISION, names.revision(scene.name, revision))
+    assert body is not None
+    return body["metadata"]["uid"], body["data"]
 
 
 def _started_with(scene: Scene) -> dict[str, list[str]]:
