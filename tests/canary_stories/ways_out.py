@@ -134,7 +134,14 @@ def user_pause(scene: Scene, phase: P) -> None:
     scene.delete()
 
 
+def deleted(scene: Scene, phase: P) -> None:
+    begin(scene, phase)
+    lead(scene, phase, 0.51)
+    scene.delete()
+
+
 for _phase in IN_PHASE:
+    story(f"deleted-in-{_phase.lower()}")(partial(deleted, phase=_phase))
     story(f"out-of-{_phase.lower()}")(partial(every_way_out, phase=_phase))
     story(f"updating-in-{_phase.lower()}")(partial(strategy_changed, phase=_phase))
     if _phase is not P.PAUSED:

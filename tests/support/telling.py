@@ -75,7 +75,7 @@ def telling(
             return None
         scene.tells_each_move_once()
         end = services.end_state(name)
-        services.delete(name)
+        scene.delete()
         return end
 
     theatre.stage.start(**TALKATIVE)

@@ -25,6 +25,10 @@ NOT_REACHED = {
     "not done by progressDeadline",  # no operator is away for so long, and none is refused
 }
 
+MOST_MISSED = 10
+"""Of more than a hundred. Where an operator is when it is killed is chance: it misses one or two,
+hardly ever more. `make test-slow` lets it miss none."""
+
 pytestmark = pytest.mark.timeout(900)  # the first one waits for all that are told beside it
 
 
@@ -70,9 +74,14 @@ def test_killed_in_each_transition(killed: Told, name: str, request: pytest.Fixt
         assert not difference(undisturbed, end)
 
 
-@pytest.mark.slow  # where an operator is when it is killed is chance: now and then one is missed
-def test_it_was_killed_in_all_of_them(killed: Told) -> None:
+@pytest.mark.parametrize("missed", [MOST_MISSED, pytest.param(0, marks=pytest.mark.slow)])
+def test_hardly_one_of_them_was_missed(
+    killed: Told, missed: int, request: pytest.FixtureRequest
+) -> None:
+    if set(chosen(request, "test_killed_in_each_transition", STORIES)) != set(STORIES):
+        pytest.skip("not all stories are told")
     for name in STORIES:
         killed.theatre.end(name)
     rows = {Row(row.source, row.target, row.words) for row in TABLE if row.words not in NOT_REACHED}
-    assert not sorted(map(str, rows - killed.rows))
+    left = rows - killed.rows
+    assert len(left) <= missed, sorted(map(str, left))
