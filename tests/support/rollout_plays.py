@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import Step
-from support.rollout_world import CANARY, Behavior, World
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY, World
 
 P = RolloutPhase
 

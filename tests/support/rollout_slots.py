@@ -1,7 +1,10 @@
-"""A slot of the small world of rollouts, and its pods. Pure data."""
+"""Parts of the small world of rollouts: slots, pods, behaviors, what was seen. Pure data."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from dfastllm_operator.canary.state import RolloutStatus
+from dfastllm_operator.gates.measurement import Outcome
 
 
 @dataclass
@@ -29,3 +32,29 @@ class Slot:
     def live(self) -> list[Pod]:
         """Those that are not on their way out."""
         return [pod for pod in self.pods if pod.gone_at is None]
+
+
+@dataclass
+class Behavior:
+    """How a revision behaves: `ready_s` None is never; `says` is what its metrics come out as.
+
+    `refused` are the words of a quota.
+    """
+
+    ready_s: float | None = 3.0
+    says: Outcome = Outcome.PASS
+    gpus: int = 1
+    running: int | None = 0
+    unanswered: int = 0
+    hopeless: bool = False
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A transition by its words; `ready` are stable's ready pods then."""
+
+    words: str
+    before: RolloutStatus
+    after: RolloutStatus
+    ready: int

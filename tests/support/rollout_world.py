@@ -28,7 +28,7 @@ from dfastllm_operator.canary.state import RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.gates.measurement import Check, Measurement, Outcome
 from dfastllm_operator.gates.plan import Limits, Plan
-from support.rollout_slots import Pod, Slot
+from support.rollout_slots import Behavior, Moved, Pod, Slot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CANARY = RolloutSpec(
@@ -47,32 +47,6 @@ NO_BOUNDS = Bounds()
 LEAVING_S = 2.0
 REPORT_S = 1.0
 MOVES_AT_ONCE = 12
-
-
-@dataclass
-class Behavior:
-    """How a revision behaves: `ready_s` None is never; `says` is what its metrics come out as.
-
-    `refused` are the words of a quota.
-    """
-
-    ready_s: float | None = 3.0
-    says: Outcome = Outcome.PASS
-    gpus: int = 1
-    running: int | None = 0
-    unanswered: int = 0
-    hopeless: bool = False
-    refused: str = ""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A transition by its words; `ready` are stable's ready pods then."""
-
-    words: str
-    before: RolloutStatus
-    after: RolloutStatus
-    ready: int
 
 
 @dataclass

@@ -9,7 +9,8 @@ from dfastllm_operator.canary.machine import decide
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_plays import at_rest, changing, growing, stepping_to
-from support.rollout_world import CANARY, Behavior, World
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY, World
 
 P = RolloutPhase
 

@@ -14,7 +14,8 @@ from dfastllm_operator.canary.state import Assigned
 from dfastllm_operator.gates.measurement import Outcome
 from dfastllm_operator.gates.plan import OnInconclusive
 from support.rollout_plays import at_rest, changing, serving, stepping_to
-from support.rollout_world import CANARY, Behavior, World
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY, World
 
 P = RolloutPhase
 

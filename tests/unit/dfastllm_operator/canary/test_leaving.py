@@ -9,7 +9,8 @@ from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.state import Assigned
 from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_plays import at_rest, changing
-from support.rollout_world import CANARY, Behavior
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY
 
 P = RolloutPhase
 

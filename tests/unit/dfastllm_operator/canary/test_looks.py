@@ -10,7 +10,8 @@ from dfastllm_operator.canary.policy import FOREVER, Step
 from dfastllm_operator.gates.measurement import Outcome
 from dfastllm_operator.gates.plan import Limits, OnInconclusive
 from support.rollout_plays import at_rest, changing, growing, stepping_to
-from support.rollout_world import CANARY, Behavior
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY
 
 P = RolloutPhase
 

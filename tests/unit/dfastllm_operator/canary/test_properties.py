@@ -16,7 +16,8 @@ from dfastllm_operator.canary.observation import Obstacle
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import Step, Strategy
 from dfastllm_operator.gates.measurement import Outcome
-from support.rollout_world import CANARY, Behavior, World
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY, World
 
 Action = Callable[[World], None]
 Path = list[tuple[Action, int]]

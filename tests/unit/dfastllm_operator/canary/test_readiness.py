@@ -8,7 +8,8 @@ from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.policy import Step
 from dfastllm_operator.gates.measurement import Outcome
 from support.rollout_plays import at_rest, changing, stepping_to
-from support.rollout_world import CANARY, Behavior
+from support.rollout_slots import Behavior
+from support.rollout_world import CANARY
 
 P = RolloutPhase
 
