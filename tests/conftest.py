@@ -1,8 +1,16 @@
 """Fixtures and settings shared by all tests."""
 
 import os
+from contextlib import suppress
 
 # The models here are tiny: one thread is faster than two, and tests stay apart from one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+with suppress(ModuleNotFoundError):  # tests on a GPU machine do without
+    from hypothesis import HealthCheck, settings
+
+    # How long a machine takes is no failure of what is tested.
+    settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any")
