@@ -43,6 +43,7 @@ NOTHING: Json = {
     "ingress": {"enabled": False},
     "serviceAccountName": "default",
     "env": [{"name": "NEW", "value": "1"}],
+    "rollout": {"revisionHistoryLimit": 0},
 }
 
 
