@@ -21,7 +21,10 @@ IN_PHASE: dict[P, Json] = {
 }
 """What keeps a rollout in a phase; held pods are let go one by one."""
 
-STEP = {P.STEPPING: {"step": 1, "replicas": 2}}
+FIELDS: dict[P, Json] = {
+    P.STEPPING: {"step": 1, "replicas": 2},
+    P.PAUSED: {"cause": "StepPause"},
+}
 RESTORED: Json = {"decoding": None, "podAnnotations": None}
 
 
@@ -40,7 +43,7 @@ def arrive(scene: Scene, phase: P, revision: str) -> None:
     if phase in (P.STEPPING, P.PROMOTING):
         scene.release(1, revision)
     candidate = {"revision": revision, "slot": "b"}
-    scene.reach(phase, candidate=candidate, **STEP.get(phase, {}))
+    scene.reach(phase, candidate=candidate, **FIELDS.get(phase, {}))
 
 
 def every_way_out(scene: Scene, phase: P) -> None:

@@ -32,7 +32,8 @@ RECORDED = (SERVICE_RESOURCE, HTTP_ROUTE, POD, INFERENCE_SERVICE)
 WITHIN_S = 300.0
 POLL_S = 0.05
 HEARD_S = 0.5
-QUICK: Json = {"interval": "1s", "warmup": "0s", "minSamples": 4}
+QUICK: Json = {"interval": "1s", "warmup": "0s", "minSamples": 4, "inconclusiveLimit": 20}
+"""Prometheus takes note of new pods every five seconds: until then there is nothing of them."""
 KILLED = {"exitCode": 137, "reason": "OOMKilled", "startedAt": None, "finishedAt": None}
 
 
@@ -160,6 +161,10 @@ class Scene:
 
         self._until(there, f"{phase} {fields or ''}")
         return self.rollout
+
+    def says(self, words: str) -> None:
+        """Its message, sooner or later: a held rollout goes on measuring."""
+        self._until(lambda: words in self.rollout.get("message", ""), f"{words!r} said")
 
     def pass_through(self, phase: RolloutPhase) -> None:
         """It has been there since the latest wish."""

@@ -200,16 +200,16 @@ class Services:
             every_s=POLL_S,
         )
 
-    def come_to(self, wanted: Json, name: str = "demo") -> None:
+    def come_to(self, wanted: Json, name: str = "demo", *, history: bool = True) -> None:
         """Wait until the service has settled in this end state."""
 
         def there() -> bool:
-            return self.is_ready(name) and self.end_state(name) == wanted
+            return self.is_ready(name) and self.end_state(name, history=history) == wanted
 
         try:
             until(there, every_s=POLL_S)
         except AssertionError:
-            left = difference(wanted, self.end_state(name))
+            left = difference(wanted, self.end_state(name, history=history))
             raise AssertionError(f"{name} came to\n{left}\n{self._explain()}") from None
 
     def revisions(self, name: str = "demo") -> set[str]:
