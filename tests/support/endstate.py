@@ -45,7 +45,7 @@ class Found:
 
 
 def end_state(found: Found) -> Json:
-    """By kind and name; names of the service and of its namespace are made general."""
+    """By kind and name; names of the service, its namespace and its pods are made general."""
     state: Json = {
         f"{kind} {body['metadata']['name']}": {k: v for k, v in body.items() if k != "status"}
         for kind, body in found.owned
@@ -60,6 +60,7 @@ def end_state(found: Found) -> Json:
     metadata = found.service["metadata"]
     for given, general in ((metadata["name"], "NAME"), (metadata["namespace"], "NAMESPACE")):
         text = re.sub(rf"(?<![a-z0-9]){re.escape(given)}(?![a-z0-9])", general, text)
+    text = re.sub(r"(-predictor)-[0-9a-f]{6,10}-[a-z0-9]{5}(?![a-z0-9-])", r"\1-POD", text)
     general_state: Json = json.loads(text)
     return general_state
 

@@ -162,6 +162,11 @@ class Scene:
         self._until(there, f"{phase} {fields or ''}")
         return self.rollout
 
+    def comes_to_rest(self) -> None:
+        """A failure stands in the conditions, too: they are written after the move."""
+        if self.phase == P.FAILED:
+            self.services.wait("Progressing", "False", "Complete", self.name, WITHIN_S)
+
     def says(self, words: str) -> None:
         """Its message, sooner or later: a held rollout goes on measuring."""
         self._until(lambda: words in self.rollout.get("message", ""), f"{words!r} said")

@@ -74,6 +74,7 @@ def telling(
         if not services.has(name):
             return None
         scene.tells_each_move_once()
+        scene.comes_to_rest()
         end = services.end_state(name)
         scene.delete()
         return end

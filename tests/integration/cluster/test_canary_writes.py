@@ -14,6 +14,9 @@ from support.telling import telling, theatre
 FEWEST_WRITES = 20
 """Of a service that is made and changed; less would mean that the kills do not reach it all."""
 
+MOST_SPARED = 5
+"""What a kill makes superfluous is not written: the last ones there may never be a kill for."""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
@@ -45,8 +48,8 @@ def test_killed_after_any_write(rig: Rig, path: str, story: Story) -> None:
         with telling(here, dict.fromkeys(names, story), reaper.on_write, calm=False):
             for name in names:
                 assert not difference(wanted, here.end(name) or {}), name
-    # What a kill makes superfluous is not written: of the last ones a service may lack one.
-    assert len(reaper.killed) >= count - 2
+    missed = [number for name, number in names.items() if name not in reaper.killed]
+    assert all(number > count - MOST_SPARED for number in missed), (count, missed)
 
 
 def _undisturbed(rig: Rig, name: str, story: Story) -> tuple[Json, int]:
