@@ -1,6 +1,6 @@
 """Stories of rollouts told side by side, on one stage with one operator and one Prometheus."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from cluster.rig import Rig
 from dfastllm_operator.kinds import Kind
 from e2e.prometheus import program
 from support.callledger import Recorded
+from support.endstate import is_at_rest, measured_apart
 from support.exporter import Exporter, exporting
 from support.history import History, remembering
 from support.kubeapi import Json
@@ -61,10 +62,13 @@ def telling(
     on_write: Callable[[Recorded], None] = lambda _: None,
     *,
     calm: bool = True,
+    straying: Collection[str] = (),
 ) -> Iterator[None]:
     """All of them, as many at once as the machine bears; those not begun at the end are not.
 
-    `on_write` hears of all writes of the operator, and may kill it: then it is not `calm`.
+    `on_write` hears of all writes of the operator, and may kill it: then it is not `calm`. Stories
+    in `straying` come to the same end by ways that differ: what tells of the way is not in it, and
+    one that does not come to rest has none.
     """
 
     def told(name: str, story: Story) -> Json | None:
@@ -75,7 +79,9 @@ def telling(
             return None
         scene.tells_each_move_once()
         scene.comes_to_rest()
-        end = services.end_state(name)
+        end: Json | None = services.end_state(name, history=name not in straying)
+        if end is not None and name in straying:
+            end = measured_apart(end) if is_at_rest(end) else None
         scene.delete()
         return end
 
