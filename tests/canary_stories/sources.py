@@ -5,6 +5,8 @@ from support.kubeapi import Json
 from support.scene import P, Scene
 
 TWICE: Json = {"errorLimit": 2, "inconclusiveLimit": 2}
+UNTIL_SCRAPED: Json = {"inconclusiveLimit": 12}
+"""Looks, one a second: by the last one Prometheus knows of new pods, which takes it five."""
 ABORT: Json = {**TWICE, "onInconclusive": "Abort"}
 NOBODY: Json = {"serverAddress": "http://127.0.0.1:1"}
 
@@ -51,11 +53,11 @@ def a_candidate_that_stays_unknown_is_rolled_back_where_that_is_asked_for(scene:
 
 @story("nan")
 def what_is_no_number_is_no_pass(scene: Scene) -> None:
-    scene.begin(analysis=TWICE, steps=[{"weight": 50}])
+    scene.begin(analysis=UNTIL_SCRAPED, steps=[{"weight": 50}])
     scene.behave("b", nan=True)
     new = scene.change(0.6)
-    scene.reach(P.PAUSED, cause="Inconclusive")
-    scene.says("dfastllm_generation_tokens_total is not a number")
+    held = scene.reach(P.PAUSED, cause="Inconclusive")
+    assert "dfastllm_generation_tokens_total is not a number" in held["message"]
     scene.order("promote")
     scene.reach(P.STABLE, stable={"revision": new, "slot": "b"})
     scene.settle()

@@ -167,10 +167,6 @@ class Scene:
         if self.phase == P.FAILED:
             self.services.wait("Progressing", "False", "Complete", self.name, WITHIN_S)
 
-    def says(self, words: str) -> None:
-        """Its message, sooner or later: a held rollout goes on measuring."""
-        self._until(lambda: words in self.rollout.get("message", ""), f"{words!r} said")
-
     def pass_through(self, phase: RolloutPhase) -> None:
         """It has been there since the latest wish."""
         self._until(lambda: phase in self.phases(), f"{phase} passed")
