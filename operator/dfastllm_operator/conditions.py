@@ -100,6 +100,11 @@ class Reason(Described):
     )
     LOAD_FAILED = "LoadFailed", "The server ends before it is ready; see the pod's log."
     NODE_LOST = "NodeLost", "The node of a pod that was ready reports no more."
+    EVICTED = (
+        "Evicted",
+        "A node has ended a pod, as for want of memory or disk, and the one made in its place is "
+        "not ready yet; the message is the node's.",
+    )
     LOADING = "Loading", "Pods are starting, fetching or loading the model."
     START_TIMED_OUT = "StartTimedOut", "No replica became ready within `startupTimeout`."
     SCALED_TO_ZERO = "ScaledToZero", "No replica is asked for."
@@ -244,6 +249,7 @@ REASONS_OF: Mapping[ConditionType, tuple[Reason, ...]] = {
         Reason.START_FAILED,
         Reason.LOAD_FAILED,
         Reason.NODE_LOST,
+        Reason.EVICTED,
         Reason.START_TIMED_OUT,
     ),
     ConditionType.ROUTE_READY: (

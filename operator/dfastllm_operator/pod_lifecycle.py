@@ -3,13 +3,14 @@
 This alone says which pods count: what Kubernetes lists may be over for a long time.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dfastllm_operator.core import Json
 
 ENDED = frozenset({"Succeeded", "Failed"})
 """Phases that a pod never comes back from."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def has_ended(pod: Json) -> bool:
@@ -48,6 +49,17 @@ def never_ready(pod: Json) -> bool:
         return False
     since, began = (_time(said.get("lastTransitionTime")) for said in (ready, initialized))
     return since is not None and began is not None and since <= began
+
+
+def made_at(pod: Json) -> datetime:
+    return _time(pod["metadata"].get("creationTimestamp")) or NEVER
+
+
+def ended_at(pod: Json) -> datetime:
+    """Of one that has ended. A pod that its node never took has no conditions."""
+    told = (pod.get("status") or {}).get("conditions") or ()
+    times = (_time(one.get("lastTransitionTime")) for one in told)
+    return max((at for at in times if at is not None), default=made_at(pod))
 
 
 def _deleted(pod: Json) -> bool:

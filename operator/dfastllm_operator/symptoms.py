@@ -5,10 +5,12 @@ Pure. The most telling symptom of all pods wins, so that one line of status says
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from dfastllm_operator.conditions import Reason
 from dfastllm_operator.core import Json
+from dfastllm_operator.pod_lifecycle import ended_at, has_ended, is_present, made_at
 
 INITIALIZER = "storage-initializer"
 INVALID_NAME = "InvalidImageName"
@@ -17,6 +19,8 @@ START_FAILURES = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
 )
 OUT_OF_MEMORY = "OOMKilled"
+REPLACED_WITHIN = timedelta(minutes=1)
+"""After its node has ended a pod, another one is made in its place at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +45,46 @@ ORDER = (
     Reason.NODE_LOST,
     Reason.GPU_UNAVAILABLE,
     Reason.UNSCHEDULABLE,
+    Reason.EVICTED,
     Reason.LOADING,
 )
 
 
 def worst(pods: Iterable[Json]) -> Symptom | None:
-    """The most telling symptom of the pods that are not ready; None if all are."""
-    found = [symptom for pod in pods if (symptom := of_pod(pod)) is not None]
-    return min(found, key=lambda s: ORDER.index(s.reason), default=None)
+    """The most telling symptom of the pods that are not ready; None if all are.
+
+    A pod that its node has ended stays listed for people to read. It is told of as long as what was
+    made in its place has no more to say than that it starts.
+    """
+    every = tuple(pods)
+    found = [symptom for pod in every if (symptom := of_pod(pod)) is not None]
+    first = min(found, key=lambda s: ORDER.index(s.reason), default=None)
+    if first is None and any(map(is_present, every)):
+        return None
+    if first is not None and first.reason is not Reason.LOADING:
+        return first
+    return _eviction(every) or first
+
+
+def _eviction(every: Sequence[Json]) -> Symptom | None:
+    """Of the pod that its node has ended last, unless what starts now was made long afterwards."""
+    starting = [made_at(pod) for pod in every if of_pod(pod) is not None]
+    ended = [pod for pod in every if has_ended(pod) and pod["status"].get("reason")]
+    last = max(ended, key=ended_at, default=None)
+    if last is None or (starting and ended_at(last) + REPLACED_WITHIN < min(starting)):
+        return None
+    name, status = last["metadata"]["name"], last["status"]
+    said = str(status.get("message") or "").strip()
+    text = f"Pod {name} was ended by its node ({status['reason']})"
+    return Symptom(Reason.EVICTED, f"{text}: {said}" if said else f"{text}.")
 
 
 def of_pod(pod: Json) -> Symptom | None:
-    """What keeps this pod from being ready; None if it is ready or on its way out."""
+    """What keeps this pod from being ready; None if it is ready, on its way out or at its end."""
     status = pod.get("status") or {}
     name = pod["metadata"]["name"]
     conditions = {c["type"]: c for c in status.get("conditions") or []}
-    if pod["metadata"].get("deletionTimestamp") or _true(conditions.get("Ready")):
+    if not is_present(pod) or _true(conditions.get("Ready")):
         return None
     if _is_silent(conditions):
         node = (pod.get("spec") or {}).get("nodeName")

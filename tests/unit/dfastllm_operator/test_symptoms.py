@@ -73,6 +73,62 @@ def test_a_lost_node_is_told_from_a_server_that_is_not_ready() -> None:
     assert reason_of(gated) is Reason.LOADING
 
 
+def listed(name: str, made: str, **status: Any) -> dict[str, Any]:
+    body = pod(name, **status)
+    body["metadata"]["creationTimestamp"] = f"2026-01-01T{made}:00Z"
+    return body
+
+
+def evicted(name: str, made: str, at: str) -> dict[str, Any]:
+    """As a kubelet leaves it: the containers' ends stay in it."""
+    ended = {"terminated": {"exitCode": 137, "reason": "Error"}}
+    since = f"2026-01-01T{at}:00Z"
+    return listed(
+        name,
+        made,
+        phase="Failed",
+        reason="Evicted",
+        message=f"The node had too little memory at {at}.",
+        conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": since}],
+        containerStatuses=[container(state=ended)],
+    )
+
+
+READY = {"phase": "Running", "conditions": conditions(PodScheduled="True", Ready="True")}
+
+
+def test_an_evicted_pod_is_no_fault_once_another_serves() -> None:
+    gone = evicted("gone", "10:00", "10:30")
+    assert of_pod(gone) is None
+    assert worst([gone, listed("next", "10:30", **READY)]) is None
+
+
+def test_what_starts_in_its_place_tells_of_the_latest_eviction() -> None:
+    gone = [evicted("first", "10:00", "10:30"), evicted("second", "10:30", "10:45")]
+    for starting in [], [listed("third", "10:45")]:
+        found = worst([*gone, *starting])
+        assert found is not None
+        assert found.reason is Reason.EVICTED
+        assert found.message == (
+            "Pod second was ended by its node (Evicted): The node had too little memory at 10:45."
+        )
+        assert not found.fatal
+    assert worst([*gone, listed("long after", "23:00")]).reason is Reason.LOADING
+    waiting = {"waiting": {"reason": "ImagePullBackOff"}}
+    worse = listed("third", "10:45", containerStatuses=[container(state=waiting)])
+    assert worst([*gone, worse]).reason is Reason.IMAGE_PULL_FAILED
+
+
+def test_a_pod_that_its_node_refused_tells_why() -> None:
+    refused = listed(
+        "refused", "10:00", phase="Failed", reason="UnexpectedAdmissionError", message=" "
+    )
+    found = worst([refused])
+    assert found is not None
+    assert found.message == "Pod refused was ended by its node (UnexpectedAdmissionError)."
+    assert worst([listed("done", "10:00", phase="Succeeded")]) is None
+
+
 def test_a_container_that_cannot_start_says_what_it_lacks() -> None:
     waiting = {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}
     found = of_pod(pod(containerStatuses=[container(state={"waiting": waiting})]))
