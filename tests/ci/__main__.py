@@ -102,6 +102,8 @@ def _tell(end: float) -> tuple[list[Story], list[Story]]:
 
 def _passes(story: Story, end: float) -> bool:
     """A story that is not over in the end does not."""
+    # Jobs in the background of a shell ignore it, and so would what they begin.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("E2E_")}
     with subprocess.Popen(_command(story), cwd=ROOT, env=environ) as child:
         for left_s, ended_by in (end - time.monotonic(), signal.SIGINT), (DOWN_S, signal.SIGKILL):

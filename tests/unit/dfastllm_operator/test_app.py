@@ -33,10 +33,10 @@ LEASE = f"{LEASES}/dfastllm-operator"
 QUICK: dict[str, Any] = {
     "namespaces": "ns",
     "lease_namespace": "ns",
-    "lease_duration_s": 3,
-    "renew_deadline_s": 2,
+    "lease_duration_s": 30,
+    "renew_deadline_s": 20,
     "retry_period_s": 0.05,
-    "request_timeout_s": 2,
+    "request_timeout_s": 15,
     "outage_s": 0.1,
     "shutdown_s": 1,
     "health_host": "127.0.0.1",
