@@ -71,7 +71,7 @@ contracts: $(VENV)/.dev ## Which package may import which
 
 .PHONY: unit
 unit: $(VENV)/.dev ## Unit tests
-	$(PY) -m pytest tests/unit $(ARGS)
+	$(PY) -m pytest tests/unit -n auto --dist loadfile $(ARGS)
 
 .PHONY: integration
 integration: $(VENV)/.dev cluster-binaries ## Real servers and a real control plane with KServe
