@@ -1,10 +1,10 @@
 """Looks at the metrics of a rollout, at the pace of its analysis. The only memory of a rollout.
 
 It is lost in a restart: the window begins anew then, which counts as nothing, and so does the time
-before it.
+before it. Only restarts of the candidate are counted on from what the status says.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from dfastllm_operator.analysis import (
     measurement,
     opening,
     replay,
+    restarts_of,
 )
 from dfastllm_operator.api.duration import seconds
 from dfastllm_operator.api.rollout import AnalysisSource, Rollout
@@ -63,14 +64,17 @@ def source_of(asked: Rollout | None, namespace: str) -> Source:
 class _Kept:
     """Of one service: the window of `confirmed_at`, when was looked at it first and last.
 
-    `restarts` are those of before. `served` are pods that were ready at one of the looks: they are
-    asked until they go, or what they do not say would not be missed.
+    The candidate restarted `restarted` times until `counted_until`, as an operator before this one
+    wrote it; `restarts` are those by pod that count no more. `served` are pods that were ready at
+    one of the looks: they are asked until they go, or what they do not say would not be missed.
     """
 
     confirmed_at: datetime
     window: Window
     began_at: datetime
+    counted_until: datetime
     looked_at: datetime | None = None
+    restarted: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict)
     served: set[str] = field(default_factory=set)
 
@@ -116,9 +120,7 @@ class Measuring:
         pods = pods_of(observed, status.candidate.slot)
         kept = self._kept.get(key)
         if kept is None or kept.confirmed_at != status.confirmed_at:
-            window = opening(status.confirmed_at.timestamp(), policy.analysis.warmup_s)
-            before = restarts_since(pods, None, {})
-            kept = _Kept(status.confirmed_at, window, began_at=now, restarts=before)
+            kept = _begun(status, policy, pods, now)
             self._kept[key] = kept
         sides = {Side.STABLE: pods_of(observed, status.stable.slot), Side.CANDIDATE: pods}
         kept.served.update(_name(p) for side in sides.values() for p in side if is_ready(p))
@@ -130,7 +132,8 @@ class Measuring:
         except SourceFailed as error:
             trouble = str(error)
         kept.looked_at = now
-        restarted = sum(restarts_since(pods, status.confirmed_at, kept.restarts).values())
+        since = restarts_since(pods, kept.counted_until, kept.restarts)
+        restarted = kept.restarted + sum(since.values())
         report = judge(
             policy.analysis,
             kept.window,
@@ -141,8 +144,8 @@ class Measuring:
         logger.debug("measured", service=str(key), outcome=report.outcome, why=report.message)
         found = measurement(report, status.confirmed_at, now.timestamp())
         opens_at = _opens_at(policy, status.confirmed_at)
-        since = opens_at if source.remembers else max(opens_at, kept.began_at)
-        return impatient(found, policy, since, now)
+        from_when = opens_at if source.remembers else max(opens_at, kept.began_at)
+        return impatient(found, policy, from_when, now)
 
     async def running(
         self, observed: Observed, policy: RolloutSpec, status: RolloutStatus, now: datetime
@@ -203,6 +206,20 @@ def impatient(
         for check in found.checks
     )
     return replace(found, outcome=Outcome.INCONCLUSIVE, checks=checks)
+
+
+def _begun(
+    status: RolloutStatus, policy: RolloutSpec, pods: Iterable[Json], now: datetime
+) -> _Kept:
+    """Nothing is known yet but what the status says of a look that another operator had."""
+    confirmed_at, last = status.confirmed_at, status.tally.measured_at
+    assert confirmed_at is not None, "or nothing would be due"
+    until, restarted = confirmed_at, 0
+    if last is not None and last > confirmed_at:
+        until, restarted = last, restarts_of(status.measurements)
+    window = opening(confirmed_at.timestamp(), policy.analysis.warmup_s)
+    before = restarts_since(pods, None, {})
+    return _Kept(confirmed_at, window, now, until, restarted=restarted, restarts=before)
 
 
 async def _seen(source: Source, targets: Any, window: Window, now: float) -> Window:

@@ -7,7 +7,7 @@ the state machine's affair. All but the two sources is pure.
 
 from dfastllm_operator.analysis.outcome import Check, Report
 from dfastllm_operator.analysis.prometheus import Prometheus
-from dfastllm_operator.analysis.record import measurement
+from dfastllm_operator.analysis.record import measurement, restarts_of
 from dfastllm_operator.analysis.replay import replay
 from dfastllm_operator.analysis.scrape import Scrape
 from dfastllm_operator.analysis.source import Pod, Source, SourceFailed, Targets
@@ -46,4 +46,5 @@ __all__ = [
     "mistakes",
     "opening",
     "replay",
+    "restarts_of",
 ]

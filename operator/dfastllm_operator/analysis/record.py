@@ -5,13 +5,14 @@ what reads them are people.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from dfastllm_operator.analysis.outcome import Check, Report
 from dfastllm_operator.core import Json
 from dfastllm_operator.gates import measurement as gates
 from dfastllm_operator.gates.measurement import Measurement, Outcome
-from dfastllm_operator.gates.metric import Unit, written
+from dfastllm_operator.gates.metric import MetricName, Unit, written
 
 LONGEST = 512
 
@@ -39,6 +40,12 @@ def entries(report: Report) -> list[Json]:
     Values that nothing is judged by come last.
     """
     return [_entry(check) for check in (*report.checks, *report.shown)]
+
+
+def restarts_of(entries: Iterable[Json]) -> int:
+    """What they say of restarts of the candidate; 0 where they say nothing."""
+    said = (one.get("candidate") for one in entries if one.get("metric") == MetricName.RESTARTS)
+    return next((int(text) for text in said if text and text.isdecimal()), 0)
 
 
 def _entry(check: Check) -> Json:

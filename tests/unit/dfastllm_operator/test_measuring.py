@@ -14,10 +14,11 @@ from dfastllm_operator.api.rollout import Rollout
 from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.phase import RolloutPhase
 from dfastllm_operator.canary.policy import RolloutSpec, Strategy
-from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
+from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus, Tally
 from dfastllm_operator.core import Seen
 from dfastllm_operator.gates.measurement import Measurement, Outcome
-from dfastllm_operator.gates.plan import Plan
+from dfastllm_operator.gates.metric import MetricName
+from dfastllm_operator.gates.plan import Gate, Plan
 from dfastllm_operator.measuring import Measuring, source_of
 from support.counted import CountedServer, sample
 from support.situations import observed
@@ -37,6 +38,7 @@ STATUS = RolloutStatus(
     confirmed=10,
     confirmed_at=NOW,
 )
+RESTARTS = Gate(MetricName.RESTARTS, max=8)
 LOOK = observed({}, [*slot("a", "old"), *slot("b", "new")])
 
 
@@ -164,6 +166,37 @@ def test_a_source_that_remembers_has_all_that_was_before_a_restart() -> None:
     assert (found := out.look(75)) is not None
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "within progressDeadline of 60 s" in found.message
+
+
+def test_restarts_are_counted_on_by_the_operator_that_comes_next() -> None:
+    def found(
+        measuring: Measuring, seconds: float, count: int, last: Measurement | None
+    ) -> tuple[Measurement, str]:
+        body = pod("b", "new")
+        ended = {"terminated": {"finishedAt": at(12).isoformat()}}
+        body.body["status"]["containerStatuses"] = [{"restartCount": count, "lastState": ended}]
+        seen = observed({}, [*slot("a", "old"), body])
+        policy = replace(POLICY, analysis=replace(POLICY.analysis, gates=(RESTARTS,)))
+        tally = Tally(measured_at=last.at if last else None)
+        status = replace(STATUS, tally=tally, measurements=last.entries if last else ())
+        look = asyncio.run(measuring.look(seen, policy, status, at(seconds)))
+        assert look is not None
+        return look, next(e["candidate"] for e in look.entries if e["metric"] == "restarts")
+
+    source = Counted()
+    one = Measuring(lambda *_: source)
+    first, said = found(one, 10, 4, None)
+    assert said == "1", "of four, one is known to have come with this weight"
+    then, said = found(one, 15, 7, first)
+    assert said == "3"
+    another = Measuring(lambda *_: source)
+    after, said = found(another, 20, 7, then)
+    assert said == "3", "none is forgotten, and none is counted twice"
+    _, said = found(another, 25, 9, after)
+    assert said == "5"
+    elsewhere = replace(after, at=at(-5))
+    _, said = found(Measuring(lambda *_: source), 30, 9, elsewhere)
+    assert said == "1", "what was counted at another weight is not of this step"
 
 
 def test_a_window_is_kept_while_the_rollout_is_held() -> None:
