@@ -41,6 +41,8 @@ def both_sides_of_a_split_answer_to_the_same_names(scene: Scene) -> None:
     scene.reach(P.ANALYZING, candidate={"revision": first, "slot": "a"})
     assert _started_with(scene) == {"b": ["new", "renamed"], "a": ["renamed", "new"]}
     assert _record(scene, first) == record, "it has other names now, and was never away"
+    scene.order("abort")
+    scene.reach(P.FAILED, failed=first, stable={"revision": new, "slot": "b"})
 
 
 def _record(scene: Scene, revision: str) -> tuple[str, Json]:

@@ -31,14 +31,14 @@ class Row(NamedTuple):
 class Moves:
     """`told` is called with service and transition, before the operator hears of its write.
 
-    `seen` has every transition there was.
+    `seen` has every transition there was, with the services that made it.
     """
 
     def __init__(self, stage: Stage, told: Callable[[str, Row], None]) -> None:
         self._stage = stage
         self._told = told
         self._log: _Log | None = None
-        self.seen: set[Row] = set()
+        self.seen: dict[Row, set[str]] = {}
 
     def on_write(self, entry: Recorded) -> None:
         """In the thread of the proxy."""
@@ -49,7 +49,7 @@ class Moves:
             self._log = _Log(operator)
         row = self._log.move_of(call.name)
         if row is not None and entry.status < ACCEPTED:
-            self.seen.add(row)
+            self.seen.setdefault(row, set()).add(call.name)
             self._told(call.name, row)
 
 

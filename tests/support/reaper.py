@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 
 from support.callledger import Recorded
@@ -14,10 +14,13 @@ TALKATIVE = {"log_level": "debug"}  # moves are told before they are made
 
 
 class OncePerTransition:
-    """Kills the operator the first time it has written each of them; they are in `killed`."""
+    """Kills the operator the first time it has written each of them; they are in `killed`.
 
-    def __init__(self, stage: Stage) -> None:
-        self.killed: set[Row] = set()
+    What is there from the beginning it was killed in before.
+    """
+
+    def __init__(self, stage: Stage, killed: Set[Row] = frozenset()) -> None:
+        self.killed = set(killed)
         moves = Moves(stage, self._told)
         self.on_write = moves.on_write
         self._stage = stage

@@ -19,7 +19,14 @@ from cluster.nodes import HOLD
 from dfastllm_operator import names
 from dfastllm_operator.canary.events import ENTERED, Told
 from dfastllm_operator.canary.phase import RolloutPhase
-from dfastllm_operator.kinds import HTTP_ROUTE, INFERENCE_SERVICE, POD, SERVICE, SERVICE_RESOURCE
+from dfastllm_operator.kinds import (
+    EVENT,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    POD,
+    SERVICE,
+    SERVICE_RESOURCE,
+)
 from support.exporter import Exporter
 from support.history import History
 from support.kubeapi import Json
@@ -28,7 +35,7 @@ from support.process import until
 from support.services import Services, condition
 
 P = RolloutPhase
-RECORDED = (SERVICE_RESOURCE, HTTP_ROUTE, POD, INFERENCE_SERVICE)
+RECORDED = (SERVICE_RESOURCE, HTTP_ROUTE, POD, INFERENCE_SERVICE, EVENT)
 WITHIN_S = 300.0
 POLL_S = 0.05
 HEARD_S = 0.5
@@ -119,7 +126,13 @@ class Scene:
         """Everything goes."""
         owned = list(self.services.owned(self.name))
         self.services.delete(self.name)
-        self._until(lambda: not self.services.remains(owned), "what it owned is gone")
+
+        def gone() -> bool:
+            while owned and not self.services.remains(owned[-1:]):  # one question at a time
+                owned.pop()
+            return not owned
+
+        self._until(gone, "what it owned is gone")
         self._until(lambda: not self.services.pods(self.name), "its pods are gone")
 
     # What became of it.
@@ -132,7 +145,9 @@ class Scene:
 
     @property
     def rollout(self) -> Json:
-        return self.past[-1] if self.past else {}
+        """The latest one, also of a service that is gone."""
+        found = self.history.of(SERVICE_RESOURCE, self.name)[-1:]
+        return {} if not found else (found[0].body.get("status") or {}).get("rollout") or {}
 
     @property
     def phase(self) -> str:
@@ -163,9 +178,9 @@ class Scene:
         return self.rollout
 
     def comes_to_rest(self) -> None:
-        """A failure stands in the conditions, too: they are written after the move."""
-        if self.phase == P.FAILED:
-            self.services.wait("Progressing", "False", "Complete", self.name, WITHIN_S)
+        """In a phase that nothing but people lead out of; conditions are written after the move."""
+        assert self.phase in (P.STABLE, P.FAILED), self.rollout
+        self.services.wait("Progressing", "False", "", self.name, WITHIN_S)
 
     def pass_through(self, phase: RolloutPhase) -> None:
         """It has been there since the latest wish."""
@@ -189,7 +204,7 @@ class Scene:
         self._until(lambda: reason in self.reasons(), f"{reason} is told")
 
     def reasons(self) -> set[str]:
-        return {event["reason"] for event in self.services.events(self.name)}
+        return {event["reason"] for event in self._events()}
 
     def tells_each_move_once(self) -> None:
         """Every one that was written with news has one Event, whoever died in between."""
@@ -199,11 +214,17 @@ class Scene:
         wiped = _news([one for one, after in pairwise(past) if not after])
 
         def told() -> Counter[tuple[str, str]]:
-            events = self.services.events(self.name)
-            return Counter((e["reason"], e["message"]) for e in events if _of_rollout(e))
+            events = filter(_of_rollout, self._events())
+            return Counter((event["reason"], event["message"]) for event in events)
 
         self._until(lambda: wanted - wiped <= told(), f"told: {wanted}")
         assert told() <= wanted
+
+    def _events(self) -> list[Json]:
+        """Of the service itself; an Event's name begins with its."""
+        found = self.history.named(EVENT, f"{self.name}.")
+        every = [self.history.of(EVENT, name)[-1].body for name in found]
+        return [e for e in every if e["involvedObject"]["kind"] == SERVICE_RESOURCE.kind]
 
     def serving_slot(self) -> str:
         """Where the Service of the CR leads."""

@@ -12,7 +12,7 @@ from cluster.rig import Rig
 from dfastllm_operator.kinds import Kind
 from e2e.prometheus import program
 from support.callledger import Recorded
-from support.endstate import is_at_rest, measured_apart
+from support.endstate import measured_apart
 from support.exporter import Exporter, exporting
 from support.history import History, remembering
 from support.kubeapi import Json
@@ -67,8 +67,7 @@ def telling(
     """All of them, as many at once as the machine bears; those not begun at the end are not.
 
     `on_write` hears of all writes of the operator, and may kill it: then it is not `calm`. Stories
-    in `straying` come to the same end by ways that differ: what tells of the way is not in it, and
-    one that does not come to rest has none.
+    in `straying` come to the same end by ways that differ: what tells of the way is not in it.
     """
 
     def told(name: str, story: Story) -> Json | None:
@@ -79,11 +78,9 @@ def telling(
             return None
         scene.tells_each_move_once()
         scene.comes_to_rest()
-        end: Json | None = services.end_state(name, history=name not in straying)
-        if end is not None and name in straying:
-            end = measured_apart(end) if is_at_rest(end) else None
+        end = services.end_state(name, history=name not in straying)
         scene.delete()
-        return end
+        return measured_apart(end) if name in straying else end
 
     theatre.stage.start(**TALKATIVE)
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="story")
