@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MODEL ?= builtin:smol
 ARGS ?=
+# Processes that tests run in: one for each core, or 0 for none but pytest's own.
+JOBS ?= auto
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := .uv/bin/uv
@@ -70,12 +72,12 @@ contracts: $(VENV)/.dev ## Which package may import which
 	$(VENV)/bin/lint-imports
 
 .PHONY: unit
-unit: $(VENV)/.dev ## Unit tests
-	$(PY) -m pytest tests/unit -n auto --dist loadfile $(ARGS)
+unit: $(VENV)/.dev ## Unit tests, in JOBS processes (one for each core)
+	$(PY) -m pytest tests/unit -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: integration
 integration: $(VENV)/.dev cluster-binaries ## Real servers and a real control plane with KServe
-	$(PY) -m pytest tests/integration tests/e2e $(ARGS)
+	$(PY) -m pytest tests/integration tests/e2e -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev cluster-binaries ## What takes too long for every change: outages, many spec sequences
