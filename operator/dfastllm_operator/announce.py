@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dfastllm_operator import names
-from dfastllm_operator.canary.record import from_news
+from dfastllm_operator.canary.record import from_news, kept_news
 from dfastllm_operator.conditions import ConditionType, Reason
 from dfastllm_operator.core import Json
 from dfastllm_operator.kinds import SERVICE_RESOURCE
@@ -39,6 +39,22 @@ class Said:
     reason: str
     message: str
     warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveEvent:
+    """The Event of a move of a rollout, and when that was written."""
+
+    at: datetime
+    event: Json
+
+    @property
+    def name(self) -> str:
+        return str(self.event["metadata"]["name"])
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether an Event of it that there was is there still."""
+        return now - self.at <= TOLD_WITHIN
 
 
 def events(raw: Json, status: Mapping[str, Any], now: str, reporter: str) -> list[Json]:
@@ -132,22 +148,22 @@ def _event(
     return _written(raw, said, step, now, reporter)
 
 
-def news_of_rollout(raw: Json, now: datetime, reporter: str) -> Json | None:
-    """The Event of the latest move of the rollout, as it was written with it.
+def news_of_rollout(raw: Json, reporter: str) -> list[MoveEvent]:
+    """Events of the latest moves of the rollout, oldest first, as they were written with them.
 
-    Whoever makes it again gives it the same name. None when there is none, and when it is so old
-    that the API server may have forgotten the first one.
+    Whoever makes one again gives it the same name. What somebody else wrote there is left out.
     """
-    try:
-        found = raw["status"]["rollout"]["news"]
-        news, at = from_news(found)
-    except (KeyError, TypeError, ValueError):  # none, or somebody else's
-        return None
-    if now - at > TOLD_WITHIN:
-        return None
-    said = Said(news.reason, news.message, news.warning)
-    step = digest({"uid": raw["metadata"]["uid"], "rollout": found})
-    return _written(raw, said, step, at.strftime("%Y-%m-%dT%H:%M:%SZ"), reporter)
+    rollout = (raw.get("status") or {}).get("rollout") or {}
+    found = []
+    for written in kept_news(rollout):
+        try:
+            news, at = from_news(written)
+        except (KeyError, TypeError, ValueError):
+            continue
+        said = Said(news.reason, news.message, news.warning)
+        step = digest({"uid": raw["metadata"]["uid"], "rollout": written})
+        found.append(MoveEvent(at, _written(raw, said, step, f"{at:%Y-%m-%dT%H:%M:%SZ}", reporter)))
+    return found
 
 
 def _written(raw: Json, said: Said, step: str, now: str, reporter: str) -> Json:

@@ -49,8 +49,8 @@ class Reconciler:
     """Brings one service at a time to what its spec asks for.
 
     `platform` is asked anew at each call, since CRDs come and go. `recheck_s` is the pace of
-    looking again at what no watch reports: a Secret, a hub, a name that is taken. `clock` is the
-    time of day.
+    looking again at what no watch reports: a Secret, a hub, a name that is taken, an Event that was
+    refused. `clock` is the time of day.
     """
 
     def __init__(
@@ -90,7 +90,13 @@ class Reconciler:
             self._measuring.forget(key)
             self._reporter.forget(key)
             return None
-        await self._reporter.tell(raw, self._clock())
+        all_told = await self._reporter.tell(raw, self._clock())
+        again_s = await self._look(raw)
+        if all_told:
+            return again_s
+        return self._recheck_s if again_s is None else min(again_s, self._recheck_s)
+
+    async def _look(self, raw: Json) -> float | None:
         try:
             observed = await observe(raw, self._platform(), self._store, self._cluster, self._hub)
         except Refuse as problem:

@@ -1,10 +1,11 @@
 """Says how a service is: its status, bound to what was looked at, Events and the log."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
 
-from dfastllm_operator.announce import events, news_of_rollout
+from dfastllm_operator.announce import MoveEvent, events, news_of_rollout
 from dfastllm_operator.apply import Applied
 from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.census import Census
@@ -12,7 +13,7 @@ from dfastllm_operator.cluster import Cluster
 from dfastllm_operator.core import Json, Key
 from dfastllm_operator.delivery.deciding import moved_status
 from dfastllm_operator.delivery.seen import stored_status
-from dfastllm_operator.errors import ApiError, Conflict, NotFound
+from dfastllm_operator.errors import ApiError, Conflict, Invalid, NotFound
 from dfastllm_operator.kinds import EVENT, SERVICE_RESOURCE
 from dfastllm_operator.observe import Observed
 from dfastllm_operator.status import merge_patch
@@ -29,8 +30,8 @@ class Reporter:
         self._store = store
         self._census = census
         self._name = name
-        self._told: dict[Key, str] = {}
-        """The latest Event of a rollout that this operator told, or heard to be told."""
+        self._told: dict[Key, set[str]] = {}
+        """Of the moves in a status those that need no telling any more, by the Event's name."""
 
     async def report(
         self, raw: Json, status: Json, now: str, applied: Applied | None = None
@@ -81,14 +82,39 @@ class Reporter:
         )
         return True
 
-    async def tell(self, raw: Json, now: datetime) -> None:
-        """The Event of the latest move of the rollout, of whichever operator wrote it."""
+    async def tell(self, raw: Json, now: datetime) -> bool:
+        """The Events of the rollout's latest moves, oldest first, of whichever operator wrote them.
+
+        Whether nothing is left for which it is worth to come back soon.
+        """
+        latest = news_of_rollout(raw, self._name)
+        if not latest:
+            return True
         key = Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
-        event = news_of_rollout(raw, now, self._name)
-        if event is None or self._told.get(key) == event["metadata"]["name"]:
-            return
-        if await self._announce(event):
-            self._told[key] = event["metadata"]["name"]
+        told = self._still_told(key, latest, now)
+        for move in latest:
+            if move.name in told:
+                continue
+            error = await self._announce(move.event)
+            if error is None:
+                told.add(move.name)
+            elif not isinstance(error, Invalid):
+                break  # the next one would meet the same
+        return all(move.name in told or not move.is_recent(now) for move in latest)
+
+    def _still_told(self, key: Key, latest: Sequence[MoveEvent], now: datetime) -> set[str]:
+        """To be added to. What has left the status is forgotten.
+
+        At the first look at a service nobody knows what operators before told: what is so old that
+        the API server may have forgotten it is not told again.
+        """
+        known = self._told.get(key)
+        if known is None:
+            told = {move.name for move in latest if not move.is_recent(now)}
+        else:
+            told = known & {move.name for move in latest}
+        self._told[key] = told
+        return told
 
     def forget(self, key: Key) -> None:
         self._told.pop(key, None)
@@ -108,16 +134,16 @@ class Reporter:
         self._store.put(SERVICE_RESOURCE, written)
         return True
 
-    async def _announce(self, event: Json) -> bool:
-        """Whether it is told now."""
+    async def _announce(self, event: Json) -> ApiError | None:
+        """Why it could not be told; None: it is told now."""
         try:
             await self._cluster.create(EVENT, event)
         except Conflict:
             logger.debug("told already", name=event["metadata"]["name"])
         except ApiError as error:  # it would be a pity about the status
             logger.warning("event not written", reason=event["reason"], error=str(error))
-            return False
-        return True
+            return error
+        return None
 
 
 def _status_body(raw: Json, status: Json) -> Json:

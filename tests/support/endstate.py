@@ -26,7 +26,7 @@ NOT_COMPARED = frozenset(
         "since",
         "handled",  # with nonces
         "measurements",
-        "news",  # of the path
+        "moves",  # the path
         "clusterIP",
         "clusterIPs",
         names.APPLIED,  # a digest of the owner and of names, too

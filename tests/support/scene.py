@@ -8,11 +8,11 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from cluster.nodes import HOLD
@@ -208,13 +208,13 @@ class Scene:
 
     def tells_each_move_once(self) -> None:
         """Every one that was written with news has one Event, whoever died in between."""
-        past = self.past
-        wanted = _news(past)
-        # What somebody has wiped from the status may have been told before, or not.
-        wiped = _news([one for one, after in pairwise(past) if not after])
+        past = [one.get("moves", []) for one in self.past]
+        wanted = _news(chain(*past))
+        # The latest that somebody has wiped from the status may have been told before, or not.
+        wiped = _news(one[-1] for one, after in pairwise(past) if one and not after)
 
         def told() -> Counter[tuple[str, str]]:
-            events = filter(_of_rollout, self._events())
+            events = filter(is_of_rollout, self._events())
             return Counter((event["reason"], event["message"]) for event in events)
 
         self._until(lambda: wanted - wiped <= told(), f"told: {wanted}")
@@ -328,13 +328,14 @@ class Scene:
         return [str(c) for c in mine if c.resource != SERVICE_RESOURCE.plural]
 
 
-def _news(past: Sequence[Json]) -> Counter[tuple[str, str]]:
+def _news(moves: Iterable[Json]) -> Counter[tuple[str, str]]:
     """Each once, however long it stood there."""
-    news = {json.dumps(one["news"], sort_keys=True) for one in past if "news" in one}
+    news = {json.dumps(one, sort_keys=True) for one in moves}
     return Counter((one["reason"], one["message"]) for one in map(json.loads, news))
 
 
-def _of_rollout(event: Json) -> bool:
+def is_of_rollout(event: Json) -> bool:
+    """Whether it tells of a move."""
     return event["reason"].startswith(ENTERED) or event["reason"] in set(Told)
 
 

@@ -143,7 +143,7 @@ class RolloutMeasurement(Struct):
 
 
 class RolloutNews(Struct):
-    """What the Event of the latest move says; with the move it is written, then it is told."""
+    """What the Event of a move says; with the move it is written, then it is told."""
 
     time: Time = Field(description="When the move was written.")
     type: str = Field(description="Normal or Warning.")
@@ -195,7 +195,14 @@ class RolloutReport(Struct):
         default=(), description="The latest look."
     )
     measured: str | None = Field(default=None, description="The latest look in one line.")
-    news: RolloutNews | None = Field(default=None, description="The latest move that is told.")
+    moves: Annotated[tuple[RolloutNews, ...], Field(max_length=32)] = Field(
+        default=(), description="The latest moves that are told, oldest first."
+    )
+    news: RolloutNews | None = Field(
+        default=None,
+        description="The latest move, as operators before `moves` wrote it. It is read, and not "
+        "written any more.",
+    )
 
 
 class Status(Struct):

@@ -25,6 +25,11 @@ _PARTS: dict[str, type[Any]] = {
 LONGEST_NEWS = 1024
 """Characters, as in an Event."""
 
+MOST_MOVES = 16
+"""Of which the news stands in the status. A rollout by the default steps has 13: if none of its
+Events could be created, all of them still can be when it is over.
+"""
+
 _TIMES = frozenset({"since", "confirmed_at", "step_since", "lost_at", "measured_at"})
 
 
@@ -45,7 +50,7 @@ def from_status(found: Json) -> RolloutStatus:
 
 
 def to_news(news: News, at: datetime) -> Json:
-    """`status.rollout.news`: what is to be told of a move, as it is written with it."""
+    """One of `status.rollout.moves`: what is to be told of it, as it is written with it."""
     kind = "Warning" if news.warning else "Normal"
     found = {"time": _spelled(at), "type": kind, "reason": news.reason}
     return {**found, "message": news.message[:LONGEST_NEWS]}
@@ -55,6 +60,20 @@ def from_news(found: Json) -> tuple[News, datetime]:
     """Raises KeyError, TypeError or ValueError when somebody else wrote it."""
     at = datetime.fromisoformat(found["time"]).astimezone(UTC)
     return News(found["reason"], found["message"], found["type"] == "Warning"), at
+
+
+def kept_news(rollout: Json) -> list[Json]:
+    """What is to be told of the latest moves in `status.rollout`, oldest first.
+
+    Operators before this one wrote that of the latest alone, as `news`.
+    """
+    former = [rollout["news"]] if rollout.get("news") else []
+    return list(rollout.get("moves") or former)[-MOST_MOVES:]
+
+
+def with_news(rollout: Json, news: News, at: datetime) -> list[Json]:
+    """`status.rollout.moves` after one move more than in `rollout`."""
+    return [*kept_news(rollout), to_news(news, at)][-MOST_MOVES:]
 
 
 def _is_sound(status: RolloutStatus) -> bool:

@@ -10,7 +10,7 @@ from dfastllm_operator.canary.decision import Decision
 from dfastllm_operator.canary.look import Look
 from dfastllm_operator.canary.observation import Running
 from dfastllm_operator.canary.policy import RolloutSpec
-from dfastllm_operator.canary.record import to_news, to_status
+from dfastllm_operator.canary.record import kept_news, to_status, with_news
 from dfastllm_operator.canary.state import Assigned, RolloutStatus
 from dfastllm_operator.core import Json
 from dfastllm_operator.decide import Plan
@@ -92,16 +92,17 @@ def undelivered(observed: Observed, plan: Plan, now: datetime) -> Plan:
 def moved_status(observed: Observed, decision: Decision, now: datetime) -> Json:
     """The status with the rollout moved on; what follows stable moves in the same write.
 
-    So does what is to be told of it, until there is something newer: who comes after an operator
-    that dies here tells it.
+    So does what is to be told of it. It stays while others follow: who comes after an operator that
+    dies here tells it, and so does this one if it cannot now.
     """
     old = dict(observed.raw.get("status") or {})
+    before, news = old.get("rollout") or {}, decision.news
     stable = decision.status.stable
     serving = {"slot": stable.slot, "updatedRevision": stable.revision} if stable else {}
     shown = columns(policy_of(observed.service.spec), decision.status)
-    last = {key: old["rollout"][key] for key in ("news",) if key in (old.get("rollout") or {})}
-    news = {"news": to_news(decision.news, now)} if decision.news else last
-    return {**old, **serving, "rollout": {**to_status(decision.status), **shown, **news}}
+    latest = with_news(before, news, now) if news else kept_news(before)
+    told = {"moves": latest} if latest else {}
+    return {**old, **serving, "rollout": {**to_status(decision.status), **shown, **told}}
 
 
 def _within_gpus(observed: Observed, plan: Plan, now: datetime) -> Plan:

@@ -17,6 +17,7 @@ from support.refused_resources import REFUSED
 
 Json = dict[str, Any]
 NOW = "2026-11-24T12:00:00Z"
+NEWS: Json = {"time": NOW, "type": "Normal", "reason": "WeightWanted", "message": "It moved."}
 STATUS: Json = {
     "observedGeneration": 1,
     "phase": "Ready",
@@ -98,6 +99,8 @@ STATUS: Json = {
                 "message": "none to speak of",
             }
         ],
+        "moves": [NEWS, NEWS],
+        "news": NEWS,
     },
     "lastError": {"message": "none to speak of", "time": NOW},
 }

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,13 +26,22 @@ from support.faults import (
 )
 from support.installed import grant
 from support.kubeapi import Json
+from support.looks import quiet
 from support.operators import Stage, staged
 from support.process import until
+from support.scene import is_of_rollout
 from support.services import POLL_S
 
 FIRST: Json = {"networkPolicy": {"enabled": True}}
+CANARY: Json = {
+    "strategy": "Canary",
+    "steps": [{"weight": 50}],
+    "scaleDownDelay": "5s",
+    "drain": {"timeout": "1s"},
+}
 EDIT: Json = {"env": [{"name": "NEW", "value": "1"}], "networkPolicy": None}
 OUTAGE_S = 120.0
+MOVES_S = 300.0
 HANGING_S = 4.0
 """Longer than the operator waits for an answer in tests."""
 
@@ -205,6 +214,48 @@ def test_two_minutes_of_outage_are_sat_out(rig: Rig, calm: Calm) -> None:
         operator = stage.operator
         _sit_out(stage, calm, "outage", OUTAGE_S)
         assert stage.operator is operator
+
+
+@pytest.mark.timeout(1200)
+def test_events_that_are_refused_while_a_rollout_moves_are_told_afterwards(stage: Stage) -> None:
+    name, services = "untold", stage.services
+    services.create(name, rollout=CANARY)
+    services.ready(name)
+    _within(lambda: _rollout(stage, name).get("phase") == "Stable", "a rollout at rest")
+    refused = stage.proxy.fault(Answer(403), verbs=("create",), resource="events")
+    services.edit(name, decoding={"threshold": 0.6})
+    _within(lambda: _rollout(stage, name)["phase"] == "Analyzing", "some moves")
+    assert len(_moves(stage, name)) > 2
+    assert refused.hits
+    assert _told(stage, name) == []
+    stage.proxy.remove(refused)
+    services.edit(name, decoding=None)
+    _within(lambda: _rollout(stage, name)["phase"] == "Stable", "back at stable")
+    moves = _moves(stage, name)
+    _within(lambda: _told(stage, name) == moves, "each move told, once, oldest first")
+    stage.restart()
+    quiet(stage)
+    assert _told(stage, name) == _moves(stage, name) == moves
+    services.delete(name)
+
+
+def _within(condition: Callable[[], bool], what: str) -> None:
+    until(condition, what, MOVES_S, every_s=POLL_S)
+
+
+def _rollout(stage: Stage, name: str) -> Json:
+    found: Json = stage.services.get(name)["status"].get("rollout") or {}
+    return found
+
+
+def _moves(stage: Stage, name: str) -> list[tuple[str, str]]:
+    moves = _rollout(stage, name).get("moves", [])
+    return [(move["reason"], move["message"]) for move in moves]
+
+
+def _told(stage: Stage, name: str) -> list[tuple[str, str]]:
+    """Events of moves of its rollout, in the order in which they were created."""
+    return [(e["reason"], e["message"]) for e in stage.services.events(name) if is_of_rollout(e)]
 
 
 def _sit_out(stage: Stage, calm: Calm, name: str, seconds: float) -> None:

@@ -103,32 +103,60 @@ def test_the_name_follows_from_the_step_so_a_crash_cannot_tell_it_twice() -> Non
     assert first["involvedObject"]["uid"] == "u-1"
 
 
-def moved(**news: str) -> dict[str, Any]:
-    return {"metadata": raw()["metadata"], "status": {"rollout": {"news": news}}}
+NEWS = {
+    "time": "2026-01-01T00:00:00.500Z",
+    "type": "Warning",
+    "reason": "RolloutFailed",
+    "message": "It fell.",
+}
+
+
+def moved(**rollout: Any) -> dict[str, Any]:
+    return {"metadata": raw()["metadata"], "status": {"rollout": rollout}}
 
 
 def test_a_move_is_told_as_it_was_written_by_whoever_tells_it() -> None:
-    before = moved(
-        time="2026-01-01T00:00:00.500Z", type="Warning", reason="RolloutFailed", message="It fell."
-    )
-    later = AT + timedelta(minutes=20)
-    first, second = news_of_rollout(before, AT, "pod-1"), news_of_rollout(before, later, "pod-2")
-    assert first is not None
-    assert second is not None
-    assert first["metadata"] == second["metadata"]
-    assert first["lastTimestamp"] == second["lastTimestamp"] == NOW
-    said = {key: second[key] for key in ("type", "reason", "message", "reportingInstance")}
+    before = moved(moves=[NEWS])
+    (first,), (second,) = news_of_rollout(before, "pod-1"), news_of_rollout(before, "pod-2")
+    assert first.name == second.name == second.event["metadata"]["name"]
+    assert first.event["lastTimestamp"] == second.event["lastTimestamp"] == NOW
+    said = {key: second.event[key] for key in ("type", "reason", "message", "reportingInstance")}
     assert said == {
         "type": "Warning",
         "reason": "RolloutFailed",
         "message": "It fell.",
         "reportingInstance": "pod-2",
     }
-    assert news_of_rollout(before, AT + timedelta(minutes=31), "pod-1") is None
+    assert first.is_recent(AT + timedelta(minutes=30))
+    assert not first.is_recent(AT + timedelta(minutes=31))
+
+
+def test_moves_are_told_in_their_order() -> None:
+    later = [{**NEWS, "message": message} for message in ("It rose.", "It fell again.")]
+    found = news_of_rollout(moved(moves=[NEWS, *later]), "pod-1")
+    assert [one.event["message"] for one in found] == ["It fell.", "It rose.", "It fell again."]
+    assert len({one.name for one in found}) == 3
+
+
+def test_a_move_has_the_same_event_in_the_form_before() -> None:
+    assert news_of_rollout(moved(news=NEWS), "p") == news_of_rollout(moved(moves=[NEWS]), "p")
 
 
 @pytest.mark.parametrize(
-    "found", [raw(), {"metadata": {}, "status": None}, moved(), moved(time="soon", reason="No")]
+    "found",
+    [
+        raw(),
+        {"metadata": {}, "status": None},
+        moved(),
+        moved(news=None),
+        moved(news={}),
+        moved(moves=[{"time": "soon", "reason": "No"}]),
+    ],
 )
 def test_without_news_that_can_be_read_no_move_is_told(found: dict[str, Any]) -> None:
-    assert news_of_rollout(found, AT, "pod-1") is None
+    assert news_of_rollout(found, "pod-1") == []
+
+
+def test_what_somebody_else_wrote_among_them_keeps_no_other_back() -> None:
+    (found,) = news_of_rollout(moved(moves=[{"time": "soon"}, NEWS]), "pod-1")
+    assert found.event["reason"] == "RolloutFailed"

@@ -3,8 +3,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dfastllm_operator.api.crd import crd
+from dfastllm_operator.canary.decision import News
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
-from dfastllm_operator.canary.record import from_status, to_status
+from dfastllm_operator.canary.record import (
+    MOST_MOVES,
+    from_news,
+    from_status,
+    kept_news,
+    to_news,
+    to_status,
+    with_news,
+)
 from dfastllm_operator.canary.state import Assigned, Handled, Leaving, RolloutStatus, Tally
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 250_000, UTC)
@@ -86,3 +96,33 @@ def test_what_a_newer_operator_wrote_beside_it_does_not_matter() -> None:
 def test_a_status_edited_by_hand_is_refused_rather_than_followed(edit: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
         from_status({**to_status(FULL), **edit})
+
+
+FELL = News("RolloutFailed", "It fell.", warning=True)
+
+
+def test_news_reads_as_it_was_written() -> None:
+    assert from_news(to_news(FELL, NOW)) == (FELL, NOW)
+
+
+def test_news_stays_until_so_much_newer_is_there() -> None:
+    rollout: dict[str, object] = {}
+    for number in range(MOST_MOVES + 3):
+        rollout = {"moves": with_news(rollout, News("Moved", str(number)), NOW)}
+        assert kept_news(rollout) == rollout["moves"]
+    assert [one["message"] for one in kept_news(rollout)] == [
+        str(number) for number in range(3, MOST_MOVES + 3)
+    ]
+
+
+def test_news_in_the_form_before_stays_as_others_do() -> None:
+    former = to_news(FELL, NOW)
+    assert kept_news({"news": former}) == [former]
+    assert with_news({"news": former}, FELL, NOW) == [former, to_news(FELL, NOW)]
+    assert kept_news({}) == kept_news({"news": None, "moves": []}) == []
+
+
+def test_there_is_room_for_the_news_in_the_custom_resource() -> None:
+    schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    moves = schema["properties"]["status"]["properties"]["rollout"]["properties"]["moves"]
+    assert moves["maxItems"] >= MOST_MOVES

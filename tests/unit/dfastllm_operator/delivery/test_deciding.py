@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dfastllm_operator.canary.decision import Decision, News
 from dfastllm_operator.canary.phase import Cause, RolloutPhase
 from dfastllm_operator.canary.record import to_status
 from dfastllm_operator.canary.state import Assigned, Leaving, RolloutStatus
@@ -91,6 +92,22 @@ def test_a_revision_is_recorded_before_anything_is_decided_on_it() -> None:
     written = moved_status(after, then, NOW)
     assert written["rollout"]["candidate"] == {"revision": H_NEW, "slot": "b"}
     assert (written["slot"], written["updatedRevision"]) == ("a", H_OLD)
+
+
+FORMER = {"time": "2026-01-01T00:00:00.000Z", "type": "Normal", "reason": "R", "message": "M"}
+
+
+@pytest.mark.parametrize("form", [{"news": FORMER}, {"moves": [FORMER]}])
+@pytest.mark.parametrize("news", [None, News("Next", "It moved on.")])
+def test_what_is_to_be_told_of_moves_stays_whatever_moves_next(
+    form: Json, news: News | None
+) -> None:
+    found = world({**NEW, **CANARY}, STABLE)
+    found.raw["status"]["rollout"] |= form
+    moved = moved_status(found, Decision(STABLE, moved=True, news=news), NOW)
+    later = [{**FORMER, "reason": "Next", "message": "It moved on."}] if news else []
+    assert moved["rollout"]["moves"] == [FORMER, *later]
+    assert "news" not in moved["rollout"]
 
 
 def test_both_slots_are_rendered_from_their_records() -> None:
