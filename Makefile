@@ -73,11 +73,11 @@ contracts: $(VENV)/.dev ## Which package may import which
 
 .PHONY: unit
 unit: $(VENV)/.dev ## Unit tests, in JOBS processes (one for each core)
-	$(PY) -m pytest tests/unit -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest tests/unit -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: integration
 integration: $(VENV)/.dev cluster-binaries ## Real servers and a real control plane with KServe
-	$(PY) -m pytest tests/integration tests/e2e -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest tests/integration tests/e2e -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev cluster-binaries ## What takes too long for every change: outages, many spec sequences

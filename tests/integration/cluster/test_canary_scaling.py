@@ -173,6 +173,8 @@ def a_scaler_that_fails_holds_the_rollout(scene: Scene) -> None:
     scene.reach(P.PAUSED, cause="ScalerUnhealthy")
     report(scene, "True")
     scene.reach(P.ANALYZING, weight=10)
+    scene.order("abort")
+    scene.reach(P.FAILED)
 
 
 def pods_that_get_a_gpu_in_place_are_as_many_as_there_are_gpus(scene: Scene) -> None:
