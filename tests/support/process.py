@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[2]
+RARELY_S = 0.25
 DEADLINE_S = 90.0  # a machine may be busy; nothing here waits that long on an idle one
 
 
@@ -30,12 +31,16 @@ def until(
     deadline_s: float = DEADLINE_S,
     every_s: float = 0.01,
 ) -> Any:
-    """The first true value of `condition`, asked again and again until the deadline."""
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
+    """The first true value of `condition`, asked again and again until the deadline.
+
+    The longer it has waited, the less often it asks, down to every `RARELY_S`: questions take their
+    time from what is waited for.
+    """
+    begun = time.monotonic()
+    while (waited_s := time.monotonic() - begun) < deadline_s:
         if value := condition():
             return value
-        time.sleep(every_s)
+        time.sleep(max(every_s, min(waited_s / 20, RARELY_S)))
     raise AssertionError(f"not within {deadline_s} s: {what or condition}")
 
 
