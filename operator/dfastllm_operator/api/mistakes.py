@@ -27,11 +27,19 @@ _TYPES = {
 
 def describe(error: ValidationError, model: type[BaseModel], root: str = "spec") -> str:
     """One sentence per mistake, at most five of them."""
-    mistakes = error.errors(include_url=False)
+    every = error.errors(include_url=False)
+    mistakes = [mistake for mistake in every if not _is_consequence(mistake, every)]
     told = [_sentence(mistake, model, root) for mistake in mistakes[:MOST_MISTAKES]]
     if len(mistakes) > MOST_MISTAKES:
         told.append(f"and {len(mistakes) - MOST_MISTAKES} more")
     return "; ".join(told)
+
+
+def _is_consequence(mistake: ErrorDetails, every: Sequence[ErrorDetails]) -> bool:
+    """A list that is too short because what is wrong in it does not count."""
+    place = mistake["loc"]
+    within = (one["loc"] for one in every if len(one["loc"]) > len(place))
+    return mistake["type"] == "too_short" and any(loc[: len(place)] == place for loc in within)
 
 
 def _sentence(mistake: ErrorDetails, model: type[BaseModel], root: str) -> str:
@@ -53,6 +61,7 @@ def _sentence(mistake: ErrorDetails, model: type[BaseModel], root: str) -> str:
             return f"{path}{shown}: must match {pattern}. {_meaning(place, model)}"
         case kind:
             wanted = _TYPES.get(kind) or re.sub(r"^.*? should ", "must ", mistake["msg"])
+            wanted = re.sub(r" after validation, not \d+$", "", wanted)
             return f"{path}{_shown(mistake['input'], path)}: {wanted}"
 
 

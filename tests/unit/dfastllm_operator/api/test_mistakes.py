@@ -89,6 +89,15 @@ def test_many_mistakes_are_told_in_part() -> None:
     assert message.endswith("; and 2 more")
 
 
+def test_a_list_whose_only_item_is_wrong_is_not_called_empty() -> None:
+    def steps(*found: Any) -> str:
+        return refusal({**TINY, "rollout": {"steps": list(found)}})
+
+    wrong = "spec.rollout.steps[0].weight is 101: must be less than or equal to 100"
+    assert steps({"weight": 101}) == wrong
+    assert steps() == "spec.rollout.steps: must have at least 1 item"
+
+
 def test_an_object_without_a_spec_is_a_mistake_too() -> None:
     with pytest.raises(Refuse, match="is missing: Which model"):
         parse({"metadata": {"name": "a"}})
