@@ -41,6 +41,8 @@ def namespace(cluster: Cluster, image: None) -> Iterator[str]:
     cluster.kubectl.apply(pods, "-n", name)
     wait = ("wait", "--for=condition=Ready", "--timeout=50s", "pod/web", "pod/client", "-n", name)
     cluster.kubectl(*wait)
+    # Ready says the pod; where the Service leads, the client's node is told afterwards.
+    until(lambda: _answers(cluster, name, "http://web"), "the service leads to its pod", 10)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -53,6 +55,13 @@ def fetch(cluster: Cluster, host: str) -> str:
 
 def in_pod(cluster: Cluster, namespace: str, *command: str) -> str:
     return cluster.kubectl("exec", "client", "-n", namespace, "--", "busybox", *command)
+
+
+def _answers(cluster: Cluster, namespace: str, url: str) -> bool:
+    try:
+        return in_pod(cluster, namespace, "wget", "-q", "-O", "-", url) == "web\n"
+    except KubectlFailed:
+        return False
 
 
 def test_a_pod_reaches_another_by_its_services_name(cluster: Cluster, namespace: str) -> None:
