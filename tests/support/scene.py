@@ -180,7 +180,8 @@ class Scene:
     def comes_to_rest(self) -> None:
         """In a phase that nothing but people lead out of; conditions are written after the move."""
         assert self.phase in (P.STABLE, P.FAILED), self.rollout
-        self.services.wait("Progressing", "False", "", self.name, WITHIN_S)
+        reason = "Complete" if self.phase == P.FAILED else ""  # stable may hold another change
+        self.services.wait("Progressing", "False", reason, self.name, WITHIN_S)
 
     def pass_through(self, phase: RolloutPhase) -> None:
         """It has been there since the latest wish."""
